@@ -1,0 +1,30 @@
+import type { Dispatcher } from '../dispatch/dispatcher.js';
+import type { FleetNode } from '../nodes/node.js';
+
+/** A node as the admin API shows it. Header values are secrets and are not shown. */
+export function nodeView(node: FleetNode, dispatcher: Dispatcher): object {
+  const { config, info, lastError } = node;
+  const { inFlight, foreign } = dispatcher.loadOf(node.id);
+  return {
+    id: config.id,
+    url: config.url,
+    name: config.name,
+    state: config.state,
+    source: config.source,
+    weight: config.weight,
+    maxInFlight: config.maxInFlight,
+    labels: config.labels,
+    headers: Object.keys(config.headers),
+    createdAt: config.createdAt,
+    health: node.health,
+    lastSeenAt: node.lastSeenAt ?? null,
+    lastError: lastError === undefined ? null : { message: lastError.message, at: lastError.at },
+    latencyMs: node.latencyMs === undefined ? null : Math.round(node.latencyMs * 10) / 10,
+    version: info?.version ?? null,
+    chain: info?.chain ?? null,
+    containers: [...node.containers.values()],
+    pending: info?.pending ?? null,
+    foreign,
+    inFlight,
+  };
+}

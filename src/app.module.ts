@@ -1,0 +1,72 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { APP_FILTER } from '@nestjs/core';
+import { LoggerModule } from 'nestjs-pino';
+import { AdminToken } from './admin/admin-token.js';
+import { NodesController } from './admin/nodes.controller.js';
+import { Settings } from './config/settings.js';
+import { AttemptStore } from './dispatch/attempt-store.js';
+import { Dispatcher } from './dispatch/dispatcher.js';
+import { InfernetController } from './health/infernet.controller.js';
+import { ErrorFilter } from './http/error-filter.js';
+import { AttemptsRepository } from './jobs/attempts.repository.js';
+import { JobEvents } from './jobs/job-events.js';
+import { JobsController } from './jobs/jobs.controller.js';
+import { JobsRepository } from './jobs/jobs.repository.js';
+import { JobsService } from './jobs/jobs.service.js';
+import { ResultsStore } from './jobs/results-store.js';
+import { Lanes } from './lanes/lanes.js';
+import { Fleet } from './nodes/fleet.js';
+import { NodeClient } from './nodes/node-client.js';
+import { NodesRepository } from './nodes/nodes.repository.js';
+import { NodesService } from './nodes/nodes.service.js';
+import { Database } from './persistence/database.js';
+import { QueueModule } from './queue/queue.module.js';
+import { DutiesProcessor } from './maintenance/duties.processor.js';
+import { Retention } from './maintenance/retention.js';
+
+/** What has to be known before the application can be built. */
+export interface Foundation {
+  readonly settings: Settings;
+  readonly databaseUrl: string;
+  readonly adminToken: AdminToken;
+}
+
+/** The one composition root. The parts are plain classes; this says which of them make a gateway. */
+@Module({})
+export class AppModule {
+  static forRoot({ settings, databaseUrl, adminToken }: Foundation): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [
+        LoggerModule.forRoot({
+          pinoHttp: { level: settings.logLevel, autoLogging: settings.logLevel === 'debug' },
+        }),
+        QueueModule.forRoot({ databaseUrl, redisUrl: settings.redisUrl }),
+      ],
+      controllers: [InfernetController, JobsController, NodesController],
+      providers: [
+        { provide: APP_FILTER, useClass: ErrorFilter },
+        { provide: Settings, useValue: settings },
+        { provide: AdminToken, useValue: adminToken },
+        {
+          provide: Database,
+          useFactory: () => new Database({ url: databaseUrl, poolSize: settings.databasePoolSize }),
+        },
+        { provide: NodeClient, useFactory: () => new NodeClient() },
+        Fleet,
+        NodesRepository,
+        NodesService,
+        JobEvents,
+        ResultsStore,
+        AttemptsRepository,
+        { provide: AttemptStore, useExisting: AttemptsRepository },
+        Dispatcher,
+        JobsRepository,
+        JobsService,
+        Lanes,
+        Retention,
+        DutiesProcessor,
+      ],
+    };
+  }
+}

@@ -1,0 +1,141 @@
+import { z } from 'zod';
+
+/**
+ * Every setting of the gateway: its environment variable, default, unit and meaning. The README's table
+ * says the same to operators. Nothing else in the project reads `process.env`.
+ */
+
+const flag = z
+  .enum(['true', 'false', '1', '0'])
+  .transform((text) => text === 'true' || text === '1')
+  .default(false);
+
+const integer = (minimum: number, maximum: number, fallback: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, 'a whole number')
+    .transform(Number)
+    .pipe(z.number().min(minimum, `at least ${minimum}`).max(maximum, `at most ${maximum}`))
+    .default(fallback);
+
+const urlOf = (...protocols: string[]) =>
+  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
+    message: `a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
+  });
+
+const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+const duration = (fallback: string) =>
+  z
+    .string()
+    .regex(/^[1-9]\d*[smhd]$/, 'a duration such as 30s, 15m, 12h or 7d')
+    .default(fallback)
+    .transform((text) => Number(text.slice(0, -1)) * UNIT_MS[text.at(-1) as keyof typeof UNIT_MS]);
+
+/** The environment, as operators write it. Unknown variables are not ours and are ignored. */
+export const environmentSchema = z.object({
+  /** Address to listen on. */
+  HOST: z.string().min(1).default('0.0.0.0'),
+  /** Port to listen on; 0 picks a free one. */
+  PORT: integer(0, 65_535, 4000),
+  /** PostgreSQL to use; unset starts an embedded one in DATA_DIR. */
+  DATABASE_URL: urlOf('postgres:', 'postgresql:').optional(),
+  /** Connections that the gateway's own queries may open. */
+  DATABASE_POOL_SIZE: integer(2, 500, 10),
+  /** Redis for BullMQ; unset keeps the queues in PostgreSQL. */
+  REDIS_URL: urlOf('redis:', 'rediss:').optional(),
+  /** Folder for the embedded database and the generated admin token. */
+  DATA_DIR: z.string().min(1).default('.data'),
+  /** Bearer token of the admin API; unset makes one and keeps it in DATA_DIR. */
+  ADMIN_TOKEN: z.string().min(16, 'at least 16 characters').optional(),
+  /** Comma-separated node URLs, registered at start. */
+  NODES: z
+    .string()
+    .default('')
+    .transform((text) =>
+      text
+        .split(',')
+        .map((url) => url.trim())
+        .filter((url) => url !== ''),
+    ),
+  /**
+   * Whose X-Forwarded-For is believed: `false`, or a comma-separated list of addresses, CIDR ranges
+   * and the names loopback, linklocal, uniquelocal. `true` believes everybody.
+   */
+  TRUST_PROXY: z
+    .string()
+    .default('false')
+    .transform((text) => (text === 'true' ? true : text === 'false' || text === '' ? false : text)),
+  /** pino level. */
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  /** Time between two looks at a node's /info, in ms; spread by a tenth so that probes do not align. */
+  PROBE_INTERVAL_MS: integer(100, 600_000, 5_000),
+  /** How long a node may take to answer /info, in ms. */
+  PROBE_TIMEOUT_MS: integer(50, 60_000, 3_000),
+  /** How long a node may take to accept a job, in ms, before the gateway asks it whether it did. */
+  SUBMIT_TIMEOUT_MS: integer(100, 120_000, 10_000),
+  /** After this many ms an application gets its job id even if no node has accepted the job yet. */
+  ANSWER_WITHIN_MS: integer(100, 4_000, 3_500),
+  /** The most that `Prefer: wait=N` waits, in seconds. */
+  MAX_WAIT_SECONDS: integer(1, 300, 4),
+  /** A larger result of one job fails that job, in bytes. */
+  MAX_RESULT_BYTES: integer(1_024, 1_073_741_824, 67_108_864),
+  /** Finished jobs are deleted after this long; becomes ms. */
+  RETENTION: duration('7d'),
+  /** Keep the request bytes of succeeded jobs. */
+  KEEP_REQUESTS: flag,
+  /** How long a stop waits for requests in flight, in ms. */
+  SHUTDOWN_BUDGET_MS: integer(0, 600_000, 10_000),
+});
+
+type Environment = z.infer<typeof environmentSchema>;
+
+type CamelCase<Name extends string> = Name extends `${infer Head}_${infer Tail}`
+  ? `${Lowercase<Head>}${Capitalize<CamelCase<Tail>>}`
+  : Lowercase<Name>;
+
+type SettingValues = { readonly [Name in keyof Environment as CamelCase<Name>]: Environment[Name] };
+
+/** The validated settings, named as in the environment but in camel case. Also the injection token. */
+export class Settings {
+  constructor(values: SettingValues) {
+    Object.assign(this, values);
+  }
+}
+// The schema above stays the only list of settings: the class takes its properties from there.
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging
+export interface Settings extends SettingValues {}
+
+/** A setting that cannot be used. The message has a line for each: name, value, what was expected. */
+export class SettingsError extends Error {
+  constructor(readonly problems: readonly string[]) {
+    super(`The settings cannot be used:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    this.name = 'SettingsError';
+  }
+}
+
+const SECRETS = new Set(['ADMIN_TOKEN', 'DATABASE_URL', 'REDIS_URL']);
+
+/**
+ * Reads the settings from an environment. An empty variable counts as unset.
+ * @throws SettingsError naming every setting that is wrong, its value (secrets masked) and what was expected
+ */
+export function readSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const parsed = environmentSchema.safeParse(given);
+  if (!parsed.success) {
+    throw new SettingsError(
+      parsed.error.issues.map((issue) => {
+        const name = String(issue.path[0]);
+        const value = SECRETS.has(name) ? '(hidden)' : JSON.stringify(given[name]);
+        return `${name}=${value}: expected ${issue.message}`;
+      }),
+    );
+  }
+  const values = Object.entries(parsed.data).map(([name, value]) => [camelCase(name), value]);
+  return new Settings(Object.fromEntries(values) as SettingValues);
+}
+
+function camelCase(name: string): string {
+  return name.toLowerCase().replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
+}

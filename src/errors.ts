@@ -1,0 +1,35 @@
+/**
+ * Every error that may reach a caller, by code. Domain code throws `GatewayError`; only src/http knows
+ * which status and which body shape a code becomes.
+ */
+export type ErrorCode =
+  | 'MALFORMED_REQUEST'
+  | 'UNSUPPORTED_MEDIA_TYPE'
+  | 'BODY_TOO_LARGE'
+  | 'UNAUTHORIZED'
+  | 'NOT_FOUND'
+  | 'NODE_URL_TAKEN'
+  | 'NODE_REMOVED'
+  | 'DATABASE_UNAVAILABLE'
+  | 'SHUTTING_DOWN';
+
+/** Machine-readable details of an error, such as the field or the container it is about. */
+export type ErrorParams = Readonly<Record<string, unknown>>;
+
+/** An expected failure with a text for the caller. `params` name the field, the container, the batch index. */
+export class GatewayError extends Error {
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    readonly params: ErrorParams = {},
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = 'GatewayError';
+  }
+}
+
+/** The text of whatever was thrown, for logs and reasons. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,80 @@
+import 'reflect-metadata';
+import { join } from 'node:path';
+import { NestFactory } from '@nestjs/core';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { Logger } from 'nestjs-pino';
+import { AdminToken } from './admin/admin-token.js';
+import { AppModule } from './app.module.js';
+import type { Settings } from './config/settings.js';
+import { Dispatcher } from './dispatch/dispatcher.js';
+import { createHttpAdapter } from './http/http-server.js';
+import { Lanes } from './lanes/lanes.js';
+import { NodeClient } from './nodes/node-client.js';
+import { NodesService } from './nodes/nodes.service.js';
+import { startEmbeddedPostgres } from './persistence/embedded-postgres.js';
+import { applyMigrations } from './persistence/migrations.js';
+
+/** A running gateway. */
+export interface Gateway {
+  /** Where it listens, for callers on this machine. */
+  readonly url: string;
+  readonly adminToken: string;
+  /** The token was made just now and has not been shown to anybody. */
+  readonly adminTokenIsNew: boolean;
+  /** Stops accepting, finishes what is in flight within the budget, lets go of everything. Safe twice. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a gateway: database, migrations, application, nodes, and only then the port, so that the first request
+ * meets a fleet that was looked at.
+ */
+export async function startGateway(settings: Settings): Promise<Gateway> {
+  const postgres =
+    settings.databaseUrl === undefined
+      ? await startEmbeddedPostgres({ dataDir: join(settings.dataDir, 'postgres') })
+      : undefined;
+  const databaseUrl = settings.databaseUrl ?? (postgres?.url as string);
+  let app: NestFastifyApplication | undefined;
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> => (stopped ??= stopAll());
+
+  async function stopAll(): Promise<void> {
+    if (app !== undefined) await stopApplication(app, settings.shutdownBudgetMs);
+    await postgres?.stop();
+  }
+
+  try {
+    await applyMigrations(databaseUrl);
+    const { token, isNew } = await AdminToken.load(settings.adminToken, settings.dataDir);
+    app = await NestFactory.create<NestFastifyApplication>(
+      AppModule.forRoot({ settings, databaseUrl, adminToken: token }),
+      createHttpAdapter(settings.trustProxy),
+      { bodyParser: false, bufferLogs: true, abortOnError: false },
+    );
+    app.useLogger(app.get(Logger));
+    await app.init();
+    await app.get(NodesService).load(settings.nodes);
+    await app.get(Lanes).start();
+    await app.listen(settings.port, settings.host);
+    return { url: localUrl(app), adminToken: token.value, adminTokenIsNew: isNew, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** In phases: no new requests, then what is on its way to nodes, then the duties, then connections. */
+async function stopApplication(app: NestFastifyApplication, budgetMs: number): Promise<void> {
+  await app.get(Dispatcher).stop(budgetMs);
+  app.get(Lanes).stop();
+  await app.close();
+  await app.get(NodeClient).close();
+}
+
+function localUrl(app: NestFastifyApplication): string {
+  const address = app.getHttpServer().address();
+  if (address === null || typeof address === 'string') throw new Error('the server has no port');
+  const host = ['0.0.0.0', '::'].includes(address.address) ? '127.0.0.1' : address.address;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
+}

@@ -1,0 +1,40 @@
+import { Controller, Get, Header } from '@nestjs/common';
+import { Dispatcher } from '../dispatch/dispatcher.js';
+import { Fleet } from '../nodes/fleet.js';
+import type { NodeInfo } from '../protocol/node-info.js';
+
+/** The node API's calls about the node itself, answered for the whole fleet from memory; docs/protocol.md §1. */
+@Controller()
+export class InfernetController {
+  constructor(
+    private readonly fleet: Fleet,
+    private readonly dispatcher: Dispatcher,
+  ) {}
+
+  @Get('health')
+  @Header('content-type', 'application/json')
+  health(): string {
+    return '{"status":"healthy"}\n';
+  }
+
+  @Get('info')
+  @Header('content-type', 'application/json')
+  info(): string {
+    return infoText(this.fleet.mergedInfo(this.dispatcher.held));
+  }
+}
+
+/** As a node writes it: keys sorted. */
+function infoText({ chain, containers, pending, version }: NodeInfo): string {
+  return `${JSON.stringify({
+    chain: { address: chain.address, enabled: chain.enabled },
+    containers: containers.map(({ description, external, id, image }) => ({
+      description,
+      external,
+      id,
+      image,
+    })),
+    pending: { offchain: pending.offchain, onchain: pending.onchain },
+    version,
+  })}\n`;
+}

@@ -1,0 +1,19 @@
+import { BlockList, isIP } from 'node:net';
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
+LOOPBACK.addAddress('::1', 'ipv6');
+
+/**
+ * Who is asking, as one text: callers see only their own jobs. Today that is the peer's address (or, behind a
+ * trusted proxy, the forwarded one), with IPv4-mapped IPv6 addresses written as IPv4. All loopback addresses are
+ * one caller, because `localhost` alternates between ::1 and 127.0.0.1.
+ *
+ * @param address what Fastify found to be the peer, `TRUST_PROXY` considered
+ */
+export function callerOf(address: string): string {
+  const plain = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address.toLowerCase();
+  const version = isIP(plain);
+  if (version !== 0 && LOOPBACK.check(plain, version === 4 ? 'ipv4' : 'ipv6')) return 'loopback';
+  return plain;
+}

@@ -1,0 +1,67 @@
+import { STATUS_CODES } from 'node:http';
+import { Catch, HttpException, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { GatewayError, messageOf, type ErrorCode, type ErrorParams } from '../errors.js';
+import { isDatabaseUnavailable } from '../persistence/database-errors.js';
+import { RETRY_AFTER_SECONDS, STATUS } from './status.js';
+
+interface Problem {
+  readonly status: number;
+  readonly code: ErrorCode | 'INTERNAL_ERROR' | 'HTTP_ERROR';
+  readonly message: string;
+  readonly params: ErrorParams;
+}
+
+/**
+ * Renders every error of the application: under /admin as RFC 9457 problem details, elsewhere as a node
+ * does, `{"error", "params"}`, which the official client needs to be JSON (docs/protocol.md §2).
+ */
+@Catch()
+export class ErrorFilter implements ExceptionFilter {
+  private readonly log = new Logger(ErrorFilter.name);
+
+  catch(error: unknown, host: ArgumentsHost): void {
+    const request = host.switchToHttp().getRequest<FastifyRequest>();
+    const reply = host.switchToHttp().getResponse<FastifyReply>();
+    const problem = problemOf(error);
+    if (problem.status >= 500) this.log.error({ err: error, url: request.url }, problem.message);
+    if (reply.sent) return;
+    if (problem.status === 503) void reply.header('retry-after', RETRY_AFTER_SECONDS);
+    if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');
+    void reply.status(problem.status);
+    if (request.url.startsWith('/admin')) {
+      const { status, code, message, params } = problem;
+      const title = STATUS_CODES[status] ?? 'Error';
+      void reply
+        .type('application/problem+json')
+        .send(JSON.stringify({ title, status, detail: message, code, ...params }));
+    } else {
+      void reply
+        .type('application/json')
+        .send(`${JSON.stringify({ error: problem.message, params: problem.params })}\n`);
+    }
+  }
+}
+
+function problemOf(error: unknown): Problem {
+  if (error instanceof GatewayError) {
+    return { status: STATUS[error.code], code: error.code, message: error.message, params: error.params };
+  }
+  if (isDatabaseUnavailable(error)) {
+    const message = 'The database is not available; nothing was stored';
+    return { status: 503, code: 'DATABASE_UNAVAILABLE', message, params: {} };
+  }
+  if (error instanceof HttpException) {
+    return { status: error.getStatus(), code: 'HTTP_ERROR', message: error.message, params: {} };
+  }
+  const fromFastify = error as { statusCode?: unknown; code?: unknown } | null;
+  if (fromFastify?.code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    const params = { field: 'body' };
+    return { status: 413, code: 'BODY_TOO_LARGE', message: 'The body is larger than 16777216 bytes', params };
+  }
+  const status = fromFastify?.statusCode;
+  if (typeof status === 'number' && status >= 400 && status < 500) {
+    return { status, code: 'HTTP_ERROR', message: messageOf(error), params: {} };
+  }
+  return { status: 500, code: 'INTERNAL_ERROR', message: 'Internal server error', params: {} };
+}

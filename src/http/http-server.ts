@@ -1,0 +1,43 @@
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { GatewayError } from '../errors.js';
+import { BODY_LIMIT_BYTES } from '../protocol/job-request.js';
+
+/**
+ * The Fastify server under Nest. Every body is handed on as the bytes that came: jobs are sliced, never parsed
+ * and written again (G3), and admin calls parse where they validate.
+ *
+ * @param trustProxy whose X-Forwarded-For is believed; see the setting TRUST_PROXY
+ */
+export function createHttpAdapter(trustProxy: boolean | string): FastifyAdapter {
+  const adapter = new FastifyAdapter({
+    trustProxy,
+    bodyLimit: BODY_LIMIT_BYTES,
+    // A submission may be 16 MiB and slow; what never finishes is cut.
+    requestTimeout: 120_000,
+    // ids travel in the query: a node takes about 300 of them in its 16 KiB request head.
+    maxParamLength: 200,
+  });
+  const server = adapter.getInstance();
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  return adapter;
+}
+
+/**
+ * The bytes of a request; empty when it had none.
+ * @throws GatewayError UNSUPPORTED_MEDIA_TYPE unless the content type is JSON
+ */
+export function jsonBytes(body: unknown, contentType: string | undefined): Buffer {
+  if (!/^application\/(?:[\w.!#$&^-]+\+)?json\s*(?:;|$)/i.test(contentType ?? '')) {
+    const given = contentType === undefined ? 'none' : JSON.stringify(contentType);
+    throw new GatewayError('UNSUPPORTED_MEDIA_TYPE', `Content-Type must be application/json, not ${given}`, {
+      field: 'content-type',
+    });
+  }
+  return bytesOfBody(body);
+}
+
+/** The bytes of a request of any content type; empty when it had none. */
+export function bytesOfBody(body: unknown): Buffer {
+  return Buffer.isBuffer(body) ? body : Buffer.alloc(0);
+}

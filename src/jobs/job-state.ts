@@ -1,0 +1,43 @@
+/**
+ * The life of a job. Each state has exactly one owner, the only one who moves a job out of it:
+ *
+ * - `queued`: committed, waiting in order of arrival; no node yet. Owner: the dispatcher, on events (an arrival,
+ *   a free place, a node that came up). Leaves to `sending` when the policy chose a node and the attempt is committed.
+ * - `sending`: an attempt is committed with its node and node-side id; the request may be out. Owner: the attempt
+ *   loop of the process that sends; after its death, the next one that runs the node's lane asks the node first.
+ *   Leaves to `running` (accepted), to `sending` with another attempt (next node), back to `queued` (no node left),
+ *   to `failed` (every node refused it), or is withdrawn (refused before anybody was told its id).
+ * - `running`: the node accepted it. Owner: the collector of that node. Leaves to `succeeded` or `failed` by the
+ *   node's word, or back to `queued` when the node has lost it.
+ * - `retrying`: an attempt failed in a way that another may not; it goes again at a set time. Owner: the delayed message
+ *   in the queue, which puts it back to `queued`, at its old place.
+ * - `succeeded`, `failed`, `cancelled`: terminal. The result was committed with the state and never changes.
+ *
+ * A node knows nothing of this: on the wire all but the terminal states are `running`, and `cancelled` is `failed`
+ * with an error that says so.
+ *
+ * The rule that makes it safe: job and attempt are committed before anything is sent, and results are committed
+ * under the condition that the job is not terminal. So whoever comes second changes nothing.
+ */
+export type JobState = 'queued' | 'sending' | 'running' | 'retrying' | 'succeeded' | 'failed' | 'cancelled';
+
+/** A job's status as the node API words it; docs/protocol.md §1. */
+export function wireStatus(state: JobState): 'running' | 'success' | 'failed' {
+  switch (state) {
+    case 'succeeded':
+      return 'success';
+    case 'failed':
+    case 'cancelled':
+      return 'failed';
+    case 'queued':
+    case 'sending':
+    case 'running':
+    case 'retrying':
+      return 'running';
+  }
+}
+
+/** The result of a job that the gateway itself ended, in the shape that a node gives to a failure. */
+export function failureResult(containers: readonly string[], error: string): Buffer {
+  return Buffer.from(JSON.stringify({ container: containers[0] ?? '', error }));
+}

@@ -1,0 +1,84 @@
+import { Injectable } from '@nestjs/common';
+import type { NewAttempt } from '../dispatch/attempt-store.js';
+import type { JobNeeds } from '../dispatch/policy.js';
+import { Database } from '../persistence/database.js';
+import type { StoredJob } from './result-list.js';
+
+/** An attempt that has not ended, as a restart finds it. */
+export interface OpenAttempt {
+  readonly attempt: NewAttempt;
+  readonly containers: readonly string[];
+  readonly state: 'sending' | 'running';
+  readonly nodeJobId: string;
+  /** When the node accepted it, or it was made. */
+  readonly since: Date;
+}
+
+/** Reads jobs. */
+@Injectable()
+export class JobsRepository {
+  constructor(private readonly database: Database) {}
+
+  /** Those of these jobs that belong to the caller, with their results; in no order. */
+  async find(caller: string, ids: readonly string[]): Promise<StoredJob[]> {
+    return this.database.$queryRaw<StoredJob[]>`
+      SELECT jobs.id, jobs.state::text AS state, result, intermediate
+      FROM jobs LEFT JOIN job_results ON job_results.job_id = jobs.id
+      WHERE jobs.id = ANY(${ids}::uuid[]) AND caller = ${caller}`;
+  }
+
+  /** Ids of the caller's jobs in order of arrival; unfinished ones, finished ones, or all. */
+  async idsOf(caller: string, pending: boolean | undefined): Promise<string[]> {
+    const rows = await this.database.$queryRaw<{ id: string }[]>`
+      SELECT id FROM jobs WHERE caller = ${caller}
+      AND (${pending ?? null}::bool IS NULL OR (finished_at IS NULL) = ${pending ?? null}::bool)
+      ORDER BY id`;
+    return rows.map(({ id }) => id);
+  }
+
+  /** Everything that waits for a node, in order of arrival. */
+  async queued(): Promise<JobNeeds[]> {
+    return this.database.$queryRaw<JobNeeds[]>`
+      SELECT id, containers FROM jobs WHERE state = 'queued' ORDER BY id`;
+  }
+
+  /** What a process before this one left open on a node. */
+  async openOn(nodeId: string): Promise<OpenAttempt[]> {
+    const rows = await this.database.attempt.findMany({
+      where: { nodeId, finishedAt: null, state: { in: ['sending', 'running'] } },
+      include: { job: { select: { containers: true } } },
+    });
+    return rows.map(({ id, jobId, number, state, nodeJobId, acceptedAt, createdAt, job }) => ({
+      attempt: { id, jobId, nodeId, number },
+      containers: job.containers,
+      state: state as OpenAttempt['state'],
+      nodeJobId: nodeJobId ?? id,
+      since: acceptedAt ?? createdAt,
+    }));
+  }
+
+  /** The bytes to send for a job; undefined once they were dropped. */
+  async requestOf(jobId: string): Promise<Buffer | undefined> {
+    const row = await this.database.jobRequest.findUnique({ where: { jobId } });
+    return row === null ? undefined : Buffer.from(row.body);
+  }
+
+  /** Takes everything unfinished away from a node, back to `queued`. @returns the jobs, in order of arrival */
+  async takeBackFrom(nodeId: string, reason: string): Promise<JobNeeds[]> {
+    return this.database.$queryRaw<JobNeeds[]>`
+      WITH ended AS (
+        UPDATE attempts SET state = 'lost', reason = ${reason}, finished_at = now()
+        WHERE node_id = ${nodeId}::uuid AND finished_at IS NULL RETURNING job_id),
+      back AS (
+        UPDATE jobs SET state = 'queued' FROM ended
+        WHERE jobs.id = ended.job_id AND state IN ('sending', 'running') RETURNING jobs.id, containers)
+      SELECT id, containers FROM back ORDER BY id`;
+  }
+
+  /** Deletes jobs that ended before a time, the oldest first, with all that belongs to them. @returns how many */
+  async deleteFinishedBefore(before: Date, limit: number): Promise<number> {
+    return this.database.$executeRaw`
+      DELETE FROM jobs WHERE id IN (
+        SELECT id FROM jobs WHERE finished_at < ${before} ORDER BY finished_at LIMIT ${limit})`;
+  }
+}

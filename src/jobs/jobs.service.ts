@@ -1,0 +1,91 @@
+import { Injectable } from '@nestjs/common';
+import { v7 as uuidv7 } from 'uuid';
+import { Dispatcher } from '../dispatch/dispatcher.js';
+import type { Refusal } from '../dispatch/attempt-loop.js';
+import { GatewayError } from '../errors.js';
+import { Fleet } from '../nodes/fleet.js';
+import type { JobRequest } from '../protocol/job-request.js';
+import { JobEvents } from './job-events.js';
+import { JobsRepository } from './jobs.repository.js';
+import { wireStatus } from './job-state.js';
+import { resultList, type StoredJob } from './result-list.js';
+
+/** What became of a submission: the job's id, or a refusal in the words of a node. */
+export type Answer = { readonly id: string } | { readonly refusal: Refusal };
+
+/** One item of a batch's answer, in the place of its request. */
+export type BatchAnswer = { readonly id: string } | Pick<Refusal, 'error' | 'params'>;
+
+/** Ids that this gateway made look like this; anything else is nobody's job. */
+const JOB_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** What applications can do: hand in jobs and read what became of their own. */
+@Injectable()
+export class JobsService {
+  constructor(
+    private readonly fleet: Fleet,
+    private readonly dispatcher: Dispatcher,
+    private readonly jobs: JobsRepository,
+    private readonly events: JobEvents,
+  ) {}
+
+  /** Accepts a job durably, or refuses it as a node would. */
+  async submit(request: JobRequest, caller: string): Promise<Answer> {
+    const refused = this.fleet.refusalFor(request.containers);
+    if (refused !== undefined) return { refusal: { status: 405, ...refused } };
+    const id = uuidv7();
+    const submission = await this.dispatcher.submit({ ...request, id, caller });
+    return submission.kind === 'refused' ? { refusal: submission.refusal } : { id };
+  }
+
+  /** Accepts what can be accepted; the answer has the order of the items. */
+  async submitBatch(items: readonly (JobRequest | GatewayError)[], caller: string): Promise<BatchAnswer[]> {
+    return Promise.all(
+      items.map(async (item) => {
+        if (item instanceof GatewayError) return { error: item.message, params: item.params };
+        const answer = await this.submit(item, caller);
+        return 'id' in answer ? answer : { error: answer.refusal.error, params: answer.refusal.params };
+      }),
+    );
+  }
+
+  /**
+   * The results list for these ids, as bytes ready to send. With a wait it answers as soon as one of the jobs
+   * that were unfinished ends, at once if there is none, and in any case when the time is up.
+   */
+  async results(
+    caller: string,
+    ids: readonly string[],
+    options: { readonly intermediate: boolean; readonly waitMs: number },
+  ): Promise<Buffer> {
+    const known = [...new Set(ids.filter((id) => JOB_ID.test(id)))];
+    // Listening starts before reading, so that no end falls between the two.
+    const watch = options.waitMs > 0 ? this.events.watch(known, options.waitMs) : undefined;
+    try {
+      let jobs = await this.read(caller, known);
+      const unfinished = [...jobs.values()].filter((job) => wireStatus(job.state) === 'running');
+      if (watch !== undefined && unfinished.length > 0) {
+        this.events.emit(
+          'wanted',
+          unfinished.map((job) => job.id),
+          Date.now() + options.waitMs,
+        );
+        await watch.ended;
+        jobs = await this.read(caller, known);
+      }
+      return resultList(ids, jobs, options.intermediate);
+    } finally {
+      watch?.stop();
+    }
+  }
+
+  /** Ids of the caller's jobs: `pending` true only unfinished ones, false only finished ones. */
+  async ids(caller: string, pending: boolean | undefined): Promise<string[]> {
+    return this.jobs.idsOf(caller, pending);
+  }
+
+  private async read(caller: string, ids: readonly string[]): Promise<Map<string, StoredJob>> {
+    const jobs = ids.length === 0 ? [] : await this.jobs.find(caller, ids);
+    return new Map(jobs.map((job) => [job.id, job]));
+  }
+}

@@ -1,0 +1,81 @@
+import { Injectable } from '@nestjs/common';
+import { Settings } from '../config/settings.js';
+import type { NewAttempt } from '../dispatch/attempt-store.js';
+import { Database } from '../persistence/database.js';
+import { WriteGroup } from '../persistence/write-group.js';
+import { JobEvents } from './job-events.js';
+
+/** How an attempt, and with it its job, ended. */
+export interface FinishedAttempt {
+  readonly attempt: NewAttempt;
+  /** How the attempt itself ended, where that differs from the job. */
+  readonly attemptState?: 'refused' | 'unreachable' | 'lost' | undefined;
+  readonly state: 'succeeded' | 'failed';
+  /** In plain words, for operators; null for a success. */
+  readonly reason: string | null;
+  readonly result: Buffer;
+  readonly intermediate: Buffer | null;
+}
+
+/** Results flushed together; each may be tens of megabytes. */
+const MAX_BYTES = 16 * 1_048_576;
+
+/**
+ * Commits terminal results, many in one statement. A job that is terminal already keeps its result: the attempt that
+ * comes second is recorded as superseded.
+ */
+@Injectable()
+export class ResultsStore {
+  private readonly group: WriteGroup<FinishedAttempt, void>;
+
+  constructor(
+    private readonly database: Database,
+    private readonly events: JobEvents,
+    private readonly settings: Settings,
+  ) {
+    this.group = new WriteGroup<FinishedAttempt, void>({
+      name: 'results',
+      flush: (items) => this.write(items),
+      sizeOf: ({ result, intermediate }) => result.length + (intermediate?.length ?? 0),
+      maxBytes: MAX_BYTES,
+    });
+  }
+
+  /** Resolves when the result is committed, or was found to come second. */
+  async finish(finished: FinishedAttempt): Promise<void> {
+    await this.group.add(finished);
+  }
+
+  private async write(items: readonly FinishedAttempt[]): Promise<void[]> {
+    await this.database.$executeRaw`
+      WITH input AS (
+        SELECT * FROM unnest(
+          ${items.map(({ attempt }) => attempt.id)}::uuid[],
+          ${items.map(({ attempt }) => attempt.jobId)}::uuid[],
+          ${items.map(({ state }) => state)}::text[],
+          ${items.map(({ state, attemptState }) => attemptState ?? state)}::text[],
+          ${items.map(({ reason }) => reason)}::text[],
+          ${items.map(({ result }) => result)}::bytea[],
+          ${items.map(({ intermediate }) => intermediate)}::bytea[]
+        ) AS t(attempt_id, job_id, state, attempt_state, reason, result, intermediate)),
+      -- Of two attempts of one job in the same group the first one counts.
+      candidate AS (SELECT DISTINCT ON (job_id) * FROM input ORDER BY job_id, attempt_id),
+      won AS (
+        UPDATE jobs SET state = candidate.state::job_state, finished_at = now() FROM candidate
+        WHERE jobs.id = candidate.job_id AND jobs.finished_at IS NULL
+        RETURNING jobs.id, candidate.attempt_id),
+      ended AS (
+        UPDATE attempts SET
+          state = (CASE WHEN won.id IS NULL THEN 'superseded' ELSE input.attempt_state END)::attempt_state,
+          reason = input.reason, finished_at = now()
+        FROM input LEFT JOIN won ON won.attempt_id = input.attempt_id
+        WHERE attempts.id = input.attempt_id AND attempts.finished_at IS NULL),
+      spent AS (
+        DELETE FROM job_requests USING candidate JOIN won ON won.id = candidate.job_id
+        WHERE job_requests.job_id = won.id AND candidate.state = 'succeeded' AND NOT ${this.settings.keepRequests})
+      INSERT INTO job_results (job_id, result, intermediate)
+      SELECT job_id, result, intermediate FROM candidate JOIN won ON won.id = candidate.job_id`;
+    for (const { attempt } of items) this.events.emit('finished', attempt.jobId);
+    return items.map(() => undefined);
+  }
+}

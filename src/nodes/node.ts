@@ -1,0 +1,113 @@
+import type { ContainerInfo, NodeInfo } from '../protocol/node-info.js';
+
+/** A node as operators configured it. */
+export interface NodeConfig {
+  readonly id: string;
+  /** Normalised; see `normaliseNodeUrl`. */
+  readonly url: string;
+  readonly name: string;
+  /** Share of work relative to other nodes, above 0. */
+  readonly weight: number;
+  /** Hard cap on jobs in flight; null means none. */
+  readonly maxInFlight: number | null;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Sent with every request to the node. Values are secrets. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly state: 'active' | 'draining' | 'removing' | 'removed';
+  readonly source: 'admin' | 'env';
+  readonly createdAt: Date;
+}
+
+/** `unknown` until the first probe has answered or failed. */
+export type NodeHealth = 'unknown' | 'up' | 'down';
+
+/** After so many probes in a row without an answer a node counts as down; a refused connection is certain at once. */
+const MISSED_PROBES = 2;
+
+/**
+ * A registered node and what is known of it right now. It answers predicates; whoever chooses asks only those.
+ * Probes and requests report here what they saw.
+ */
+export class FleetNode {
+  health: NodeHealth = 'unknown';
+  lastSeenAt: Date | undefined;
+  lastError: { readonly message: string; readonly at: Date } | undefined;
+  /** How long the last /info took, in ms. */
+  latencyMs: number | undefined;
+  /** When the counts in `info.pending` were read, on the caller's clock, in ms. */
+  pendingSeenAtMs = 0;
+  private containersById = new Map<string, ContainerInfo>();
+  private missedProbes = 0;
+  private lastInfo: NodeInfo | undefined;
+
+  constructor(
+    public config: NodeConfig,
+    snapshot?: NodeInfo,
+  ) {
+    if (snapshot !== undefined) this.learn(snapshot);
+  }
+
+  get id(): string {
+    return this.config.id;
+  }
+
+  /** What the node last said of itself, maybe before the gateway started. */
+  get info(): NodeInfo | undefined {
+    return this.lastInfo;
+  }
+
+  get containers(): ReadonlyMap<string, ContainerInfo> {
+    return this.containersById;
+  }
+
+  /** May it be given new jobs, as far as health and the operator go? */
+  get available(): boolean {
+    return this.health === 'up' && this.config.state === 'active';
+  }
+
+  /**
+   * How many of the containers it runs, counted from the first; a chain is served only if all count.
+   * The first one has to be external for the job to be accepted (docs/protocol.md §1).
+   */
+  prefixOf(containers: readonly string[]): number {
+    const missing = containers.findIndex((id) => !this.containersById.has(id));
+    return missing === -1 ? containers.length : missing;
+  }
+
+  runs(containers: readonly string[]): boolean {
+    return this.prefixOf(containers) === containers.length;
+  }
+
+  /** @returns whether what it offers has changed since the last time */
+  answered(info: NodeInfo, latencyMs: number, at: Date): boolean {
+    const changed = JSON.stringify(offerOf(this.lastInfo)) !== JSON.stringify(offerOf(info));
+    // The map of containers stays the same object until it changes; others compare it by identity.
+    if (changed) this.learn(info);
+    else this.lastInfo = info;
+    this.health = 'up';
+    this.missedProbes = 0;
+    this.latencyMs = latencyMs;
+    this.lastSeenAt = at;
+    this.pendingSeenAtMs = at.getTime();
+    return changed;
+  }
+
+  /** A probe got no usable answer. `certain` when nobody listens there at all. */
+  missed(message: string, certain: boolean, at: Date): void {
+    this.lastError = { message, at };
+    this.missedProbes += 1;
+    if (certain || this.missedProbes >= MISSED_PROBES || this.health === 'unknown') this.health = 'down';
+  }
+
+  private learn(info: NodeInfo): void {
+    this.lastInfo = info;
+    this.containersById = new Map(info.containers.map((container) => [container.id, container]));
+  }
+}
+
+/** The part of /info that changes seldom; pending counts do not belong to it. */
+function offerOf(info: NodeInfo | undefined): Omit<NodeInfo, 'pending'> | undefined {
+  if (info === undefined) return undefined;
+  const { version, chain, containers } = info;
+  return { version, chain, containers };
+}

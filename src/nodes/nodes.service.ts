@@ -1,0 +1,118 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { v7 as uuidv7 } from 'uuid';
+import { GatewayError } from '../errors.js';
+import { Fleet } from './fleet.js';
+import type { FleetNode, NodeConfig } from './node.js';
+import { normaliseNodeUrl } from './node-url.js';
+import { NodesRepository, type NodeChange } from './nodes.repository.js';
+
+/** What an operator may say of a node; only the URL is needed to register one. */
+export interface NodeWishes {
+  readonly url?: string | undefined;
+  readonly name?: string | undefined;
+  readonly weight?: number | undefined;
+  readonly maxInFlight?: number | null | undefined;
+  readonly labels?: Record<string, string> | undefined;
+  readonly headers?: Record<string, string> | undefined;
+}
+
+/** Registers and changes nodes: first in the store, then in the fleet. */
+@Injectable()
+export class NodesService {
+  private readonly log = new Logger(NodesService.name);
+
+  constructor(
+    private readonly fleet: Fleet,
+    private readonly repository: NodesRepository,
+  ) {}
+
+  /** Takes the stored nodes into the fleet and registers those of the setting NODES that are new. */
+  async load(urls: readonly string[]): Promise<void> {
+    for (const { config, snapshot } of await this.repository.all()) this.fleet.put(config, snapshot);
+    for (const url of new Set(urls.map(normaliseNodeUrl))) {
+      if ((await this.repository.byUrl(url)) !== undefined) continue;
+      await this.register({ url }, 'env');
+    }
+  }
+
+  /**
+   * @throws GatewayError MALFORMED_REQUEST with field `url`, NODE_URL_TAKEN
+   */
+  async register(
+    wishes: NodeWishes & { readonly url: string },
+    source: NodeConfig['source'],
+  ): Promise<FleetNode> {
+    const url = normaliseNodeUrl(wishes.url);
+    const config = await this.repository.create({
+      id: uuidv7(),
+      url,
+      name: wishes.name ?? new URL(url).host,
+      weight: wishes.weight ?? 1,
+      maxInFlight: wishes.maxInFlight ?? null,
+      labels: wishes.labels ?? {},
+      headers: wishes.headers ?? {},
+      source,
+    });
+    if (config === undefined) throw urlTaken(url);
+    this.log.log(`Registered node ${config.name} at ${config.url}`);
+    return this.take(config);
+  }
+
+  /** @throws GatewayError NOT_FOUND, MALFORMED_REQUEST with field `url`, NODE_URL_TAKEN */
+  async change(id: string, wishes: NodeWishes): Promise<FleetNode> {
+    this.find(id);
+    const url = wishes.url === undefined ? undefined : normaliseNodeUrl(wishes.url);
+    return this.update(id, { ...wishes, url });
+  }
+
+  /** No new jobs for the node; running ones are collected. @throws GatewayError NOT_FOUND */
+  async drain(id: string): Promise<FleetNode> {
+    const node = this.find(id);
+    return node.config.state === 'removing' ? node : this.update(id, { state: 'draining' });
+  }
+
+  /** Takes back a drain or a removal that is not complete. @throws GatewayError NOT_FOUND */
+  async resume(id: string): Promise<FleetNode> {
+    this.find(id);
+    return this.update(id, { state: 'active' });
+  }
+
+  /** Drains the node; whoever runs its lane removes it once nothing of ours runs there. @throws GatewayError NOT_FOUND */
+  async startRemoval(id: string): Promise<FleetNode> {
+    this.find(id);
+    return this.update(id, { state: 'removing' });
+  }
+
+  /** Takes the node out of the fleet; its row stays for the history of its attempts. @throws GatewayError NOT_FOUND */
+  async remove(id: string): Promise<void> {
+    const node = this.find(id);
+    await this.update(id, { state: 'removed' });
+    this.log.log(`Removed node ${node.config.name}`);
+  }
+
+  /** @throws GatewayError NOT_FOUND */
+  find(id: string): FleetNode {
+    const node = this.fleet.get(id);
+    if (node === undefined) throw new GatewayError('NOT_FOUND', `There is no node ${id}`, { id });
+    return node;
+  }
+
+  private async update(id: string, change: NodeChange): Promise<FleetNode> {
+    const config = await this.repository.update(id, change);
+    if (config === undefined) throw urlTaken(String(change.url));
+    const before = this.find(id);
+    this.fleet.put(config);
+    return this.fleet.get(id) ?? before;
+  }
+
+  private take(config: NodeConfig): FleetNode {
+    this.fleet.put(config);
+    return this.find(config.id);
+  }
+}
+
+function urlTaken(url: string): GatewayError {
+  return new GatewayError('NODE_URL_TAKEN', `A node with this url is registered already: ${url}`, {
+    field: 'url',
+  });
+}

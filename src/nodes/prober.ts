@@ -1,0 +1,75 @@
+import { Logger } from '@nestjs/common';
+import type { Fleet } from './fleet.js';
+import type { FleetNode } from './node.js';
+import { NodeUnavailable, type NodeClient } from './node-client.js';
+import type { NodesRepository } from './nodes.repository.js';
+
+export interface ProberOptions {
+  /** Between two probes of a node that is up, in ms. */
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+}
+
+/** A node that is down is looked at this often at least, in ms: its return releases jobs that wait. */
+const DOWN_INTERVAL_MS = 1_000;
+
+/**
+ * Keeps what is known of one node fresh: asks /info now and then, with the pauses varied by a tenth each way so that
+ * the probes of many nodes spread out. `runOnce` is the whole duty; the timer only repeats it.
+ */
+export class Prober {
+  private readonly log = new Logger(Prober.name);
+  private timer: NodeJS.Timeout | undefined;
+  private stopped = true;
+
+  constructor(
+    private readonly node: FleetNode,
+    private readonly fleet: Fleet,
+    private readonly client: NodeClient,
+    private readonly repository: NodesRepository,
+    private readonly options: ProberOptions,
+  ) {}
+
+  /** Probes after `delayMs`, then again and again. */
+  start(delayMs: number): void {
+    this.stopped = false;
+    this.schedule(delayMs);
+  }
+
+  /** Safe when never started, safe twice. */
+  stop(): void {
+    this.stopped = true;
+    clearTimeout(this.timer);
+  }
+
+  /** One look at the node; never throws. */
+  async runOnce(): Promise<void> {
+    const { node, fleet } = this;
+    const healthBefore = node.health;
+    try {
+      const { info, latencyMs } = await this.client.info(node.config, this.options.timeoutMs);
+      const offerChanged = node.answered(info, latencyMs, new Date());
+      if (healthBefore === 'down') this.log.log(`Node ${node.config.name} is up`);
+      if (offerChanged || healthBefore !== 'up') fleet.emit('changed', node);
+      fleet.emit('probed', node);
+      if (offerChanged) await this.repository.saveSnapshot(node.id, info);
+    } catch (error) {
+      if (!(error instanceof NodeUnavailable)) return this.log.warn({ err: error }, 'A probe went wrong');
+      node.missed(error.message, error.refused, new Date());
+      if (node.health === healthBefore) return;
+      this.log.warn(`Node ${node.config.name} is down: ${error.message}`);
+      fleet.emit('changed', node);
+    }
+  }
+
+  private schedule(delayMs: number): void {
+    this.timer = setTimeout(() => {
+      void this.runOnce().finally(() => {
+        if (this.stopped) return;
+        const { intervalMs } = this.options;
+        const pauseMs = this.node.health === 'up' ? intervalMs : Math.min(intervalMs, DOWN_INTERVAL_MS);
+        this.schedule(pauseMs * (0.9 + Math.random() * 0.2));
+      });
+    }, delayMs);
+  }
+}

@@ -1,0 +1,73 @@
+import { Logger } from '@nestjs/common';
+import { Queue, type QueueOptions, Worker, type WorkerOptions, createPostgresBackend } from 'bullmq';
+
+/** What BullMQ needs to reach PostgreSQL, or Redis through ioredis. */
+export type QueueConnection =
+  { connectionString: string; schema: string; migrate: true; max: number } | { url: string };
+
+/**
+ * BullMQ chooses its store by the last constructor argument, or for the whole process. Nest's module calls
+ * the constructor itself and passes only options, and one process may hold several gateways. So the store
+ * is chosen here from the shape of the connection, for each queue and worker.
+ */
+function backendFor(connection: object): typeof createPostgresBackend | undefined {
+  return 'connectionString' in connection ? createPostgresBackend : undefined;
+}
+
+/** Pause of a worker after it found the store away, in milliseconds; BullMQ's default is 15 s. */
+const WORKER_TIMING = { runRetryDelay: 1_000 };
+
+const logger = new Logger('Queue');
+
+/** A repeated error is reported once in this time, in milliseconds: an outage raises several a second. */
+const QUIET_MS = 10_000;
+
+/**
+ * Logs the errors of a queue or worker. Both reconnect by themselves; but an `error` event nobody listens
+ * to would be printed with its stack each time.
+ */
+function logErrors(source: {
+  name: string;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+}): void {
+  let last = { message: '', at: 0 };
+  source.on('error', (error) => {
+    const message = error.message || String(error);
+    if (message === last.message && Date.now() - last.at < QUIET_MS) return;
+    last = { message, at: Date.now() };
+    logger.warn(`${source.constructor.name} ${source.name}: ${message}`);
+  });
+}
+
+/**
+ * A BullMQ queue on the store that its connection names. Its calls fail at once while the store is away; by
+ * default ioredis would keep them, and their callers, until Redis is back.
+ */
+export class BackedQueue extends Queue {
+  constructor(name: string, options: QueueOptions) {
+    super(name, onRedis(options, { enableOfflineQueue: false }), backendFor(options.connection) as never);
+    logErrors(this);
+  }
+}
+
+/** A BullMQ worker on the store that its connection names; it waits for the store as long as it takes. */
+export class BackedWorker extends Worker {
+  constructor(name: string, processor: ConstructorParameters<typeof Worker>[1], options: WorkerOptions) {
+    const patient = { ...options, ...WORKER_TIMING };
+    super(
+      name,
+      processor,
+      onRedis(patient, { enableOfflineQueue: true }),
+      backendFor(options.connection) as never,
+    );
+    logErrors(this);
+  }
+}
+
+function onRedis<Options extends QueueOptions>(
+  options: Options,
+  redis: { enableOfflineQueue: boolean },
+): Options {
+  if (backendFor(options.connection)) return options;
+  return { ...options, connection: { ...options.connection, ...redis } };
+}

@@ -1,0 +1,18 @@
+/**
+ * When to ask a node about a job. Young jobs are asked about often, because most jobs are short; with age the
+ * pauses grow in proportion, so that a result is found late by at most a fixed share of the job's own length.
+ * A job that a caller waits for is asked about at short pauses whatever its age. All times in ms.
+ */
+const SHORTEST_MS = 25;
+const LONGEST_MS = 5_000;
+const SHARE_OF_AGE = 0.2;
+const WANTED_LONGEST_MS = 50;
+
+/** How long to leave a job alone that was found running at age `ageMs`. */
+export function nextPauseMs(ageMs: number, wanted: boolean): number {
+  const longest = wanted ? WANTED_LONGEST_MS : LONGEST_MS;
+  return Math.min(longest, Math.max(SHORTEST_MS, ageMs * SHARE_OF_AGE));
+}
+
+/** How long the first question waits after a job was accepted. */
+export const FIRST_PAUSE_MS = SHORTEST_MS;
