@@ -2,6 +2,7 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { LoggerModule } from 'nestjs-pino';
 import { AdminToken } from './admin/admin-token.js';
+import { AdminJobsController } from './admin/jobs.controller.js';
 import { NodesController } from './admin/nodes.controller.js';
 import { Settings } from './config/settings.js';
 import { AttemptStore } from './dispatch/attempt-store.js';
@@ -12,16 +13,28 @@ import { AttemptsRepository } from './jobs/attempts.repository.js';
 import { JobEvents } from './jobs/job-events.js';
 import { JobsController } from './jobs/jobs.controller.js';
 import { JobsRepository } from './jobs/jobs.repository.js';
+import { OperationsRepository } from './jobs/operations.repository.js';
+import { OperationsService } from './jobs/operations.service.js';
+import { Retries } from './jobs/retries.js';
+import { SweepRepository } from './jobs/sweep.repository.js';
 import { JobsService } from './jobs/jobs.service.js';
 import { ResultsStore } from './jobs/results-store.js';
 import { Lanes } from './lanes/lanes.js';
+import { LeaseKeeper } from './lanes/lease-keeper.js';
+import { LeasesRepository } from './lanes/leases.repository.js';
+import { ReplicaId } from './lanes/replica-id.js';
+import { Replicas } from './lanes/replicas.js';
+import { ResultSinks } from './lanes/result-sink.js';
 import { Fleet } from './nodes/fleet.js';
 import { NodeClient } from './nodes/node-client.js';
 import { NodesRepository } from './nodes/nodes.repository.js';
 import { NodesService } from './nodes/nodes.service.js';
+import { Broadcast } from './persistence/broadcast.js';
 import { Database } from './persistence/database.js';
 import { QueueModule } from './queue/queue.module.js';
 import { DutiesProcessor } from './maintenance/duties.processor.js';
+import { RetriesProcessor } from './maintenance/retries.processor.js';
+import { Sweep } from './maintenance/sweep.js';
 import { Retention } from './maintenance/retention.js';
 
 /** What has to be known before the application can be built. */
@@ -43,7 +56,7 @@ export class AppModule {
         }),
         QueueModule.forRoot({ databaseUrl, redisUrl: settings.redisUrl }),
       ],
-      controllers: [InfernetController, JobsController, NodesController],
+      controllers: [InfernetController, JobsController, NodesController, AdminJobsController],
       providers: [
         { provide: APP_FILTER, useClass: ErrorFilter },
         { provide: Settings, useValue: settings },
@@ -51,6 +64,12 @@ export class AppModule {
         {
           provide: Database,
           useFactory: () => new Database({ url: databaseUrl, poolSize: settings.databasePoolSize }),
+        },
+        {
+          provide: Broadcast,
+          inject: [Database, ReplicaId],
+          useFactory: (database: Database, replica: ReplicaId) =>
+            new Broadcast(database, databaseUrl, replica.value),
         },
         { provide: NodeClient, useFactory: () => new NodeClient() },
         Fleet,
@@ -63,7 +82,18 @@ export class AppModule {
         Dispatcher,
         JobsRepository,
         JobsService,
+        Retries,
+        SweepRepository,
+        OperationsRepository,
+        OperationsService,
+        ReplicaId,
+        LeasesRepository,
+        LeaseKeeper,
+        ResultSinks,
         Lanes,
+        Replicas,
+        Sweep,
+        RetriesProcessor,
         Retention,
         DutiesProcessor,
       ],

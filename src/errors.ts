@@ -9,7 +9,8 @@ export type ErrorCode =
   | 'UNAUTHORIZED'
   | 'NOT_FOUND'
   | 'NODE_URL_TAKEN'
-  | 'NODE_REMOVED'
+  | 'JOB_NOT_OPEN'
+  | 'JOB_NOT_ENDED'
   | 'DATABASE_UNAVAILABLE'
   | 'SHUTTING_DOWN';
 

@@ -9,6 +9,8 @@ import type { Settings } from './config/settings.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
 import { createHttpAdapter } from './http/http-server.js';
 import { Lanes } from './lanes/lanes.js';
+import { LeasesRepository } from './lanes/leases.repository.js';
+import { Replicas } from './lanes/replicas.js';
 import { NodeClient } from './nodes/node-client.js';
 import { NodesService } from './nodes/nodes.service.js';
 import { startEmbeddedPostgres } from './persistence/embedded-postgres.js';
@@ -54,8 +56,11 @@ export async function startGateway(settings: Settings): Promise<Gateway> {
     );
     app.useLogger(app.get(Logger));
     await app.init();
+    // The embedded server belongs to one gateway at a time, so nobody else can hold a lease.
+    if (postgres !== undefined) await app.get(LeasesRepository).voidAll();
     await app.get(NodesService).load(settings.nodes);
     await app.get(Lanes).start();
+    await app.get(Replicas).start();
     await app.listen(settings.port, settings.host);
     return { url: localUrl(app), adminToken: token.value, adminTokenIsNew: isNew, stop };
   } catch (error) {
@@ -67,7 +72,8 @@ export async function startGateway(settings: Settings): Promise<Gateway> {
 /** In phases: no new requests, then what is on its way to nodes, then the duties, then connections. */
 async function stopApplication(app: NestFastifyApplication, budgetMs: number): Promise<void> {
   await app.get(Dispatcher).stop(budgetMs);
-  app.get(Lanes).stop();
+  await app.get(Lanes).stop();
+  await app.get(Replicas).stop();
   await app.close();
   await app.get(NodeClient).close();
 }

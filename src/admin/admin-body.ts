@@ -49,6 +49,15 @@ export function readBody<T>(schema: z.ZodType<T>, body: unknown, contentType: st
     if (error instanceof GatewayError) throw error;
     throw new GatewayError('MALFORMED_REQUEST', 'The body is not valid JSON', { field: 'body' });
   }
+  return validated(schema, value);
+}
+
+/** Validates query or path parameters. @throws GatewayError MALFORMED_REQUEST naming the first wrong one */
+export function readQuery<T>(schema: z.ZodType<T>, query: unknown): T {
+  return validated(schema, { ...(query as object) });
+}
+
+function validated<T>(schema: z.ZodType<T>, value: unknown): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];

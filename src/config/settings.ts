@@ -78,6 +78,30 @@ export const environmentSchema = z.object({
   ANSWER_WITHIN_MS: integer(100, 4_000, 3_500),
   /** The most that `Prefer: wait=N` waits, in seconds. */
   MAX_WAIT_SECONDS: integer(1, 300, 4),
+  /** How long a replica may be silent before others take its nodes over, in ms. */
+  LEASE_TTL_MS: integer(500, 600_000, 6_000),
+  /** Gateways that reach the nodes from the same address share this name: only they see each other's jobs there. */
+  EGRESS_GROUP: z.string().min(1).max(100).default('default'),
+  /** A job that failed this often on nodes, through no fault of its own, is given up. */
+  MAX_ATTEMPTS: integer(1, 100, 6),
+  /** A job that has not ended by then is given up; becomes ms. */
+  JOB_DEADLINE: duration('24h'),
+  /** Pause before the first retry, in ms; it doubles with each further one, less a random part of up to half. */
+  RETRY_BASE_MS: integer(10, 600_000, 1_000),
+  /** The longest pause before a retry, in ms. */
+  RETRY_MAX_MS: integer(10, 3_600_000, 60_000),
+  /** How long a container may take on a node, in ms: a job that runs longer than this for each container is lost. */
+  CONTAINER_TIMEOUT_MS: integer(100, 86_400_000, 180_000),
+  /** A node that may have a job is asked for it this long while it gives no answer, in ms. */
+  NO_ANSWER_MS: integer(100, 600_000, 30_000),
+  /**
+   * Outputs that are errors in disguise: a JSON object from container id to the members that such an output has, for
+   * example {"my-llm":{"status":"error"}}. The job is tried elsewhere.
+   */
+  ERROR_WHEN: z
+    .string()
+    .default('{}')
+    .transform((text, context) => readErrorWhen(text) ?? invalid(context)),
   /** A larger result of one job fails that job, in bytes. */
   MAX_RESULT_BYTES: integer(1_024, 1_073_741_824, 67_108_864),
   /** Finished jobs are deleted after this long; becomes ms. */
@@ -88,6 +112,23 @@ export const environmentSchema = z.object({
   SHUTDOWN_BUDGET_MS: integer(0, 600_000, 10_000),
 });
 
+/** Container id → members whose presence in an output tells that it is an error. */
+export type ErrorPatterns = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+function readErrorWhen(text: string): ErrorPatterns | undefined {
+  const patterns = z.record(z.string(), z.record(z.string(), z.unknown()));
+  try {
+    return patterns.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
+
+function invalid(context: z.RefinementCtx): never {
+  context.addIssue({ code: 'custom', message: 'a JSON object from container id to an object of members' });
+  return z.NEVER;
+}
+
 type Environment = z.infer<typeof environmentSchema>;
 
 type CamelCase<Name extends string> = Name extends `${infer Head}_${infer Tail}`
@@ -97,13 +138,13 @@ type CamelCase<Name extends string> = Name extends `${infer Head}_${infer Tail}`
 type SettingValues = { readonly [Name in keyof Environment as CamelCase<Name>]: Environment[Name] };
 
 /** The validated settings, named as in the environment but in camel case. Also the injection token. */
+// The schema above stays the only list of settings: the class takes its properties from there.
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging
 export class Settings {
   constructor(values: SettingValues) {
     Object.assign(this, values);
   }
 }
-// The schema above stays the only list of settings: the class takes its properties from there.
-// oxlint-disable-next-line typescript/no-unsafe-declaration-merging
 export interface Settings extends SettingValues {}
 
 /** A setting that cannot be used. The message has a line for each: name, value, what was expected. */

@@ -1,23 +1,21 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { v7 as uuidv7 } from 'uuid';
 import { withNodeJobId } from '../protocol/job-request.js';
 import type { FleetNode } from '../nodes/node.js';
-import type { NodeClient, NodeFailure, SubmitReply } from '../nodes/node-client.js';
-import type { AttemptEnding, AttemptStore, NewAttempt } from './attempt-store.js';
+import type { NodeClient, SubmitReply } from '../nodes/node-client.js';
+import type { Attempt, AttemptEnding, AttemptStore } from './attempt-store.js';
 
 /**
- * Sends one job, one attempt per turn: send → classify → next node, until a node has it, none is left, or it
- * is refused. Every turn's attempt is committed before its request leaves, and its ending is committed with
- * the next attempt in one transaction, so at any instant the store says where the job may be.
+ * Sends one job, one attempt per turn: send → classify → next node, until a node has it or may have it, none is
+ * left, or it is refused. Every attempt is committed before its request leaves, and its ending is committed with
+ * the next attempt in one statement, so at any instant the store says where the job may be.
  *
  * | what the node did | what the loop does |
  * |---|---|
- * | accepted | done |
+ * | accepted | done: the collector has it from here |
+ * | no answer after sending | the node may have it: the collector asks for it, and says so if it is not there |
  * | 4xx | other nodes are asked too, since a node decides about proofs and addresses; all refuse → refused |
  * | JSON 5xx | one other node; the same again (or no other node) → refused: it may be the request's own fault |
  * | could not be reached, or a page came back | next node at once; the node is left alone for a while |
- * | no answer after sending | it may have the job: the node is asked for it, twice; found → accepted, not found → next node |
- * | no answer to that either | the node is closed and asked again until it answers or 30 s have gone by, then next node |
  * | 429 | next node; the node gets the pause it asked for and no blame |
  *
  * With no node left the job goes back to be held; the dispatcher releases it when a node can take it.
@@ -27,8 +25,9 @@ import type { AttemptEnding, AttemptStore, NewAttempt } from './attempt-store.js
 export interface Trip {
   readonly jobId: string;
   readonly containers: readonly string[];
+  readonly avoid: readonly string[];
   readonly body: Buffer;
-  readonly attempt: NewAttempt;
+  readonly attempt: Attempt;
   /** The application has its id: from now on the job can only end in a result. */
   acknowledged: boolean;
   /** The job is being taken away again and must not be acknowledged any more. */
@@ -43,123 +42,123 @@ export interface Refusal {
 }
 
 export type TripOutcome =
-  | { readonly kind: 'accepted'; readonly attempt: NewAttempt; readonly nodeJobId: string }
-  | { readonly kind: 'held' }
+  /** A node has the job, or (`certain` false) may have it. */
+  | {
+      readonly kind: 'delivered';
+      readonly attempt: Attempt;
+      readonly nodeJobId: string;
+      readonly certain: boolean;
+    }
+  /** It is `queued` again; `refusedBy` must not be offered it any more. */
+  | { readonly kind: 'held'; readonly refusedBy: readonly string[] }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
   /** Refused after it had been acknowledged: the job ended as failed. */
-  | { readonly kind: 'failed' };
+  | { readonly kind: 'failed' }
+  /** The lease was lost or the job cancelled on the way: whoever has it now goes on. */
+  | { readonly kind: 'abandoned' };
 
 /** What the loop needs of the dispatcher: a choice of nodes, and somebody to tell how they behave. */
 export interface TripGuide {
-  node(id: string): FleetNode | undefined;
-  nextNode(trip: Trip, tried: ReadonlySet<string>): string | undefined;
-  accepted(nodeId: string): void;
-  notAccepted(nodeId: string, fault: boolean): void;
-  faulted(nodeId: string): void;
+  /** The node, if this replica may still work with it under that lease. */
+  node(attempt: Attempt): FleetNode | undefined;
+  /** Another node for the job, with the fence of its lease; it is counted there. */
+  nextNode(trip: Trip, tried: ReadonlySet<string>): { id: string; fence: number } | undefined;
+  /** Whether a node of another replica may take what those here refused. */
+  othersMayTake(trip: Trip, refusedBy: readonly string[]): boolean;
+  accepted(attempt: Attempt): void;
+  unclear(attempt: Attempt): void;
+  notAccepted(attempt: Attempt, fault: boolean): void;
   paused(nodeId: string, pauseMs: number): void;
   /** Runs a transition until it is committed, however long the database is away. */
-  commit(transition: () => Promise<void>): Promise<void>;
+  commit<T>(transition: () => Promise<T>): Promise<T>;
 }
 
-/** Units: ms. */
-export interface AttemptTimings {
-  readonly submitTimeoutMs: number;
-  /** Between two questions whether a node has a job. */
-  readonly askAgainMs: number;
-  /** How long a node is asked that does not answer. */
-  readonly giveUpAskingMs: number;
-}
-
-export const DEFAULT_ASKING = { askAgainMs: 2_000, giveUpAskingMs: 30_000 };
-
-const ASK_TIMEOUT_MS = 2_000;
+/** The JSON 5xx answers after which a request counts as at fault itself. */
+const ERRORS_MEAN_REFUSED = 2;
 
 export class AttemptLoop {
   constructor(
     private readonly client: NodeClient,
     private readonly store: AttemptStore,
     private readonly guide: TripGuide,
-    private readonly timings: AttemptTimings,
+    private readonly submitTimeoutMs: number,
   ) {}
 
   /** Sends a job whose first attempt is committed. */
   async send(trip: Trip): Promise<TripOutcome> {
-    return this.run(trip, (attempt, node) =>
-      this.client.submit(node.config, withNodeJobId(trip.body, attempt.id), this.timings.submitTimeoutMs),
-    );
-  }
-
-  /** Goes on with a job whose attempt was sent, or not, by a process that is gone: asks first. */
-  async resume(trip: Trip): Promise<TripOutcome> {
-    let first = true;
-    return this.run(trip, (attempt, node) => {
-      if (first) {
-        first = false;
-        return Promise.resolve({ kind: 'unclear', reason: 'the gateway stopped while sending' });
-      }
-      return this.client.submit(
-        node.config,
-        withNodeJobId(trip.body, attempt.id),
-        this.timings.submitTimeoutMs,
-      );
-    });
-  }
-
-  private async run(
-    trip: Trip,
-    submit: (attempt: NewAttempt, node: FleetNode) => Promise<SubmitReply>,
-  ): Promise<TripOutcome> {
     const tried = new Set<string>();
+    const refusedBy: string[] = [];
     let attempt = trip.attempt;
     let refusal: Refusal | undefined;
     let errors = 0;
     for (;;) {
       tried.add(attempt.nodeId);
-      const node = this.guide.node(attempt.nodeId);
-      let reply: SubmitReply =
-        node === undefined
-          ? { kind: 'unreachable', reason: 'the node was removed' }
-          : await submit(attempt, node);
-      if (reply.kind === 'unclear' && node !== undefined) reply = await this.ask(attempt, node, reply);
+      const node = this.guide.node(attempt);
+      if (node === undefined) return { kind: 'abandoned' };
+      const body = withNodeJobId(trip.body, attempt.id);
+      const reply = await this.client.submit(node.config, body, this.submitTimeoutMs);
       if (reply.kind === 'accepted') return this.takeAccepted(attempt, reply.id);
-
-      this.blame(attempt.nodeId, reply);
+      if (reply.kind === 'unclear') {
+        this.guide.unclear(attempt);
+        return { kind: 'delivered', attempt, nodeJobId: attempt.id, certain: false };
+      }
+      this.guide.notAccepted(attempt, reply.kind === 'unreachable');
+      if (reply.kind === 'limited') this.guide.paused(attempt.nodeId, reply.pauseMs);
       if (reply.kind === 'refused') {
+        refusedBy.push(attempt.nodeId);
         refusal = { status: reply.status, error: reply.reason, params: reply.params };
       } else if (reply.kind === 'error') {
         errors += 1;
         refusal ??= { status: 400, error: reply.reason, params: {} };
       }
-      const nextNodeId = errors >= 2 ? undefined : this.guide.nextNode(trip, tried);
       const ending = endingOf(reply);
-      if (nextNodeId === undefined) return this.giveUp(trip, attempt, ending, refusal);
-      const next = { id: uuidv7(), jobId: trip.jobId, nodeId: nextNodeId, number: attempt.number + 1 };
+      const nextNode = errors >= ERRORS_MEAN_REFUSED ? undefined : this.guide.nextNode(trip, tried);
+      if (nextNode === undefined) {
+        const elsewhere = errors === 0 && this.guide.othersMayTake(trip, refusedBy);
+        if (refusal === undefined || elsewhere) return this.hold(attempt, ending, refusedBy);
+        return this.refuse(trip, attempt, ending, refusal);
+      }
+      const next: Attempt = {
+        id: uuidv7(),
+        jobId: trip.jobId,
+        nodeId: nextNode.id,
+        number: attempt.number + 1,
+        fence: nextNode.fence,
+      };
       const previous = attempt;
-      await this.guide.commit(() => this.store.moveOn(previous, ending, next));
+      if (!(await this.guide.commit(() => this.store.moveOn(previous, ending, next)))) {
+        this.guide.notAccepted(next, false);
+        return { kind: 'abandoned' };
+      }
       attempt = next;
     }
   }
 
-  private async takeAccepted(attempt: NewAttempt, nodeJobId: string): Promise<TripOutcome> {
-    this.guide.accepted(attempt.nodeId);
+  private async takeAccepted(attempt: Attempt, nodeJobId: string): Promise<TripOutcome> {
+    this.guide.accepted(attempt);
     const foreignId = nodeJobId === attempt.id ? undefined : nodeJobId;
     const committed = this.guide.commit(() => this.store.accepted(attempt, foreignId));
     // With our own id the node can be asked after a crash, so nothing hangs on this commit.
-    if (foreignId !== undefined) await committed;
-    return { kind: 'accepted', attempt, nodeJobId };
+    if (foreignId === undefined) committed.catch(() => undefined);
+    else await committed;
+    return { kind: 'delivered', attempt, nodeJobId, certain: true };
   }
 
-  /** No node is left for now: refuse if a node did, else hold. */
-  private async giveUp(
-    trip: Trip,
-    attempt: NewAttempt,
+  private async hold(
+    attempt: Attempt,
     ending: AttemptEnding,
-    refusal: Refusal | undefined,
+    refusedBy: readonly string[],
   ): Promise<TripOutcome> {
-    if (refusal === undefined) {
-      await this.guide.commit(() => this.store.requeue(attempt, ending));
-      return { kind: 'held' };
-    }
+    const requeued = await this.guide.commit(() => this.store.requeue(attempt, ending));
+    return requeued ? { kind: 'held', refusedBy } : { kind: 'abandoned' };
+  }
+
+  private async refuse(
+    trip: Trip,
+    attempt: Attempt,
+    ending: AttemptEnding,
+    refusal: Refusal,
+  ): Promise<TripOutcome> {
     if (trip.acknowledged) {
       await this.guide.commit(() => this.store.fail(attempt, trip.containers, ending, refusal.error));
       return { kind: 'failed' };
@@ -168,48 +167,17 @@ export class AttemptLoop {
     await this.store.withdraw(trip.jobId);
     return { kind: 'refused', refusal };
   }
-
-  /** Does the node have the job whose submission it did not answer? */
-  private async ask(attempt: NewAttempt, node: FleetNode, unclear: NodeFailure): Promise<SubmitReply> {
-    let absences = 0;
-    for (let waitedMs = 0; ; waitedMs += this.timings.askAgainMs) {
-      let found = false;
-      const reply = await this.client.results(
-        node.config,
-        { ids: [attempt.id], intermediate: false },
-        // One byte more than nothing: only the presence of the row counts, not what is in it.
-        { timeoutMs: ASK_TIMEOUT_MS, maxRowBytes: 1 },
-        (row) => (found ||= row.id === attempt.id),
-      );
-      if (found) return { kind: 'accepted', id: attempt.id };
-      if (reply.kind === 'complete') absences += 1;
-      else if (reply.kind === 'limited') this.guide.paused(node.id, reply.pauseMs);
-      else this.guide.faulted(node.id);
-      if (absences === 2) return unclear;
-      if (absences === 0 && waitedMs >= this.timings.giveUpAskingMs) {
-        return { kind: 'unclear', reason: `${unclear.reason}; then no answer for ${waitedMs / 1_000} s` };
-      }
-      await sleep(this.timings.askAgainMs, undefined, { ref: false });
-    }
-  }
-
-  private blame(nodeId: string, reply: SubmitReply): void {
-    const fault = reply.kind === 'unreachable' || reply.kind === 'unclear';
-    this.guide.notAccepted(nodeId, fault);
-    if (reply.kind === 'limited') this.guide.paused(nodeId, reply.pauseMs);
-  }
 }
 
-function endingOf(reply: Exclude<SubmitReply, { kind: 'accepted' }>): AttemptEnding {
+function endingOf(reply: Exclude<SubmitReply, { kind: 'accepted' | 'unclear' }>): AttemptEnding {
   switch (reply.kind) {
     case 'unreachable':
       return { state: 'unreachable', reason: `could not reach the node: ${reply.reason}` };
-    case 'unclear':
-      return { state: 'lost', reason: `no answer, and the node does not know the job: ${reply.reason}` };
     case 'refused':
       return { state: 'refused', reason: `refused: ${reply.reason}` };
     case 'limited':
+      return { state: 'unreachable', reason: `the node would not take it now: ${reply.reason}` };
     case 'error':
-      return { state: 'refused', reason: `the node answered ${reply.reason}` };
+      return { state: 'failed', reason: `the node answered ${reply.reason}` };
   }
 }

@@ -1,62 +1,73 @@
+import type { JobNeeds } from './policy.js';
+
 /**
  * What dispatching must be able to make durable. Every method is one transition of the state machine in
  * src/jobs/job-state.ts and resolves once it is committed. The jobs module implements it.
+ *
+ * Whoever starts or gives up an attempt on a node must hold the node's lease: such transitions carry the lease's
+ * fencing number and change nothing once another replica has taken the node over.
  */
 
 /** A job as an application handed it in. */
-export interface NewJob {
-  readonly id: string;
+export interface NewJob extends JobNeeds {
   readonly caller: string;
-  readonly containers: readonly string[];
   readonly requiresProof: boolean;
   /** The JSON object for a node, without an id. */
   readonly body: Buffer;
 }
 
 /** One try of one job on one node. `id` is the node-side id that the gateway sends. */
-export interface NewAttempt {
+export interface Attempt {
   readonly id: string;
   readonly jobId: string;
   readonly nodeId: string;
   /** Counts a job's attempts from 1. */
   readonly number: number;
+  /** Of the lease under which this replica works with the node. */
+  readonly fence: number;
 }
 
 /** A held job that was won for an attempt, with what has to be sent. */
 export interface ClaimedJob {
-  readonly attempt: NewAttempt;
+  readonly attempt: Attempt;
   readonly body: Buffer;
 }
 
 /** How an attempt ended that left its job unfinished. */
 export interface AttemptEnding {
-  readonly state: 'refused' | 'unreachable' | 'lost';
-  /** In plain words, for operators. */
+  readonly state: 'refused' | 'unreachable' | 'lost' | 'failed';
+  /** In plain words, for operators; may name hosts. */
   readonly reason: string;
 }
 
 export abstract class AttemptStore {
-  /** Commits a new job: `sending` with its first attempt, or `queued` without. */
-  abstract admit(job: NewJob, first: NewAttempt | undefined): Promise<void>;
+  /**
+   * Commits a new job: `sending` with its first attempt, or `queued` without.
+   * @returns whether the attempt was made; if not, the lease was lost and the job is `queued`
+   */
+  abstract admit(job: NewJob, first: Attempt | undefined): Promise<boolean>;
 
   /**
-   * `queued` → `sending`, with an attempt on the node. Undefined if the job is not queued any more: cancelled, or
-   * won by another replica.
+   * `queued` → `sending`, with an attempt on the node.
+   * @returns `gone` if the job is not queued any more (cancelled, or won by another replica); `unleased` if the lease was lost
    */
-  abstract claim(jobId: string, nodeId: string): Promise<ClaimedJob | undefined>;
+  abstract claim(jobId: string, nodeId: string, fence: number): Promise<ClaimedJob | 'gone' | 'unleased'>;
 
   /** `sending` → `running`. `nodeJobId` is the id the node uses when it did not take ours. */
-  abstract accepted(attempt: NewAttempt, nodeJobId: string | undefined): Promise<void>;
+  abstract accepted(attempt: Attempt, nodeJobId: string | undefined): Promise<void>;
 
-  /** Ends an attempt and starts the next one; the job stays `sending`. */
-  abstract moveOn(attempt: NewAttempt, ending: AttemptEnding, next: NewAttempt): Promise<void>;
+  /**
+   * Ends an attempt and starts the next one; the job stays `sending`.
+   * @returns false if that was not ours to do any more: cancelled, or a lease was lost
+   */
+  abstract moveOn(attempt: Attempt, ending: AttemptEnding, next: Attempt): Promise<boolean>;
 
-  /** Ends an attempt; `sending` → `queued`. */
-  abstract requeue(attempt: NewAttempt, ending: AttemptEnding): Promise<void>;
+  /** Ends an attempt; `sending` or `running` → `queued`. @returns false if that was not ours to do any more */
+  abstract requeue(attempt: Attempt, ending: AttemptEnding): Promise<boolean>;
 
   /** Ends an attempt and its job: `failed`, with `error` as what the application reads. */
   abstract fail(
-    attempt: NewAttempt,
+    attempt: Attempt,
     containers: readonly string[],
     ending: AttemptEnding,
     error: string,

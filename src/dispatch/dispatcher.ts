@@ -7,32 +7,28 @@ import { Fleet } from '../nodes/fleet.js';
 import { NodeClient } from '../nodes/node-client.js';
 import type { FleetNode } from '../nodes/node.js';
 import { isDatabaseUnavailable } from '../persistence/database-errors.js';
-import {
-  AttemptLoop,
-  DEFAULT_ASKING,
-  type Refusal,
-  type Trip,
-  type TripGuide,
-  type TripOutcome,
-} from './attempt-loop.js';
-import { AttemptStore, type ClaimedJob, type NewAttempt, type NewJob } from './attempt-store.js';
+import { AttemptLoop, type Refusal, type Trip, type TripGuide, type TripOutcome } from './attempt-loop.js';
+import { AttemptStore, type Attempt, type NewJob } from './attempt-store.js';
 import { Policy, type JobNeeds, type Placement } from './policy.js';
 
 /** What an application is told: its job is safe, or no node will have it. */
 export type Submission =
   { readonly kind: 'acknowledged' } | { readonly kind: 'refused'; readonly refusal: Refusal };
 
-/** A job that a node has accepted; its result is to be collected there. */
-export interface AcceptedJob {
-  readonly attempt: NewAttempt;
+/** A job that a node has; its result is to be collected there. */
+export interface DeliveredJob {
+  readonly attempt: Attempt;
   /** The id that the node knows the job by. */
   readonly nodeJobId: string;
   readonly containers: readonly string[];
+  /** Whether the node said that it has the job; if not, it may. */
+  readonly certain: boolean;
 }
 
 export interface DispatcherEvents {
-  /** A node took a job: its result is to be collected there. */
-  accepted: [job: AcceptedJob];
+  delivered: [job: DeliveredJob];
+  /** A job was committed as `queued`; it may be for a node of another replica. */
+  queued: [jobId: string];
 }
 
 const ACKNOWLEDGED: Submission = { kind: 'acknowledged' };
@@ -47,7 +43,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   private readonly log = new Logger(Dispatcher.name);
   private readonly policy = new Policy();
   private readonly loop: AttemptLoop;
-  private readonly trips = new Set<Promise<unknown>>();
+  private readonly trips = new Map<string, Promise<unknown>>();
   private stopping = false;
   private pumpIsDue = false;
   private wakeTimer: NodeJS.Timeout | undefined;
@@ -59,10 +55,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     private readonly settings: Settings,
   ) {
     super();
-    this.loop = new AttemptLoop(client, store, this, {
-      submitTimeoutMs: settings.submitTimeoutMs,
-      ...DEFAULT_ASKING,
-    });
+    this.loop = new AttemptLoop(client, store, this, settings.submitTimeoutMs);
     fleet.on('joined', (node) => this.nodeChanged(node));
     fleet.on('changed', (node) => this.nodeChanged(node));
     fleet.on('left', (node) => this.policy.nodeLeft(node.id));
@@ -79,28 +72,34 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     return { inFlight: this.policy.outstandingOn(nodeId), foreign: this.policy.foreignOn(nodeId) };
   }
 
+  /** Whether this job is on its way to a node right now. */
+  isSending(jobId: string): boolean {
+    return this.trips.has(jobId);
+  }
+
   /**
    * Commits a new job and sends it if a node can take it. Resolves when the job is safe and its first answer is
    * known, or after `ANSWER_WITHIN_MS` with the job safe; what is not settled by then goes on behind.
-   * @throws GatewayError SHUTTING_DOWN; whatever the store throws when the job could not be committed
+   * @throws GatewayError SHUTTING_DOWN; DATABASE_UNAVAILABLE when the job was not committed in that time;
+   *   whatever the store throws when it could not be committed
    */
   async submit(job: NewJob): Promise<Submission> {
     if (this.stopping) throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down');
-    const nodeId = this.policy.place(job, Date.now());
-    if (nodeId === undefined) {
-      await this.store.admit(job, undefined);
+    const deadline = Date.now() + this.settings.answerWithinMs;
+    const attempt = this.firstAttempt(job);
+    let sent = false;
+    try {
+      sent = await this.admitInTime(job, attempt, deadline);
+    } finally {
+      if (attempt !== undefined && !sent) this.notAccepted(attempt, false);
+    }
+    if (attempt === undefined || !sent) {
       this.hold([job]);
+      this.emit('queued', job.id);
       return ACKNOWLEDGED;
     }
-    const attempt = { id: job.id, jobId: job.id, nodeId, number: 1 };
-    try {
-      await this.store.admit(job, attempt);
-    } catch (error) {
-      this.notAccepted(nodeId, false);
-      throw error;
-    }
     const trip: Trip = { ...tripOf(job, attempt, job.body), acknowledged: false };
-    return this.answerInTime(trip, this.track(trip, this.loop.send(trip)));
+    return this.answerInTime(trip, this.follow(trip), deadline);
   }
 
   /** Takes in committed `queued` jobs: from before a restart, retried, or handed in elsewhere. */
@@ -114,59 +113,84 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     this.policy.forget(job);
   }
 
-  /** Goes on with an attempt that a process before this one left in `sending`. */
-  resume(job: JobNeeds, attempt: NewAttempt, body: Buffer): void {
-    this.policy.adopted(attempt.nodeId, false);
-    const trip = tripOf(job, attempt, body);
-    void this.track(trip, this.loop.resume(trip)).catch(() => undefined);
-  }
-
-  /** A job found running on a node after a restart counts there. */
+  /** A job found on a node, or on its way there, when this replica took the node over. */
   adopt(nodeId: string): void {
-    this.policy.adopted(nodeId, true);
+    this.policy.adopted(nodeId);
   }
 
-  /** An accepted job is over; its place on the node is free. */
-  ended(nodeId: string): void {
-    this.policy.ended(nodeId);
+  /** This replica took a node over: what is there will be adopted. */
+  laneReset(nodeId: string): void {
+    this.policy.laneReset(nodeId);
+  }
+
+  /** A delivered job is over, or was not there; its place on the node is free. */
+  ended({ attempt }: DeliveredJob): void {
+    if (this.node(attempt) !== undefined) this.policy.ended(attempt.nodeId);
     this.pumpSoon();
+  }
+
+  /** How the containers of a job fare on a node: reasons of infrastructure close them there for a while. */
+  pairSeen(nodeId: string, containers: readonly string[], works: boolean): void {
+    if (works) this.policy.pairWorked(nodeId, containers);
+    else this.policy.pairFaulted(nodeId, containers, Date.now());
+  }
+
+  /** The node does not answer questions either; it is left alone a while. */
+  faulted(nodeId: string): void {
+    this.policy.faulted(nodeId, Date.now());
   }
 
   /** Sends nothing new; waits for what is on its way, at most `budgetMs`. Safe to call twice. */
   async stop(budgetMs: number): Promise<void> {
     this.stopping = true;
     clearTimeout(this.wakeTimer);
-    const settled = Promise.allSettled(this.trips);
+    const settled = Promise.allSettled(this.trips.values());
     await Promise.race([settled, sleep(budgetMs, undefined, { ref: false })]);
   }
 
-  node(id: string): FleetNode | undefined {
-    return this.fleet.get(id);
+  node({ nodeId, fence }: Attempt): FleetNode | undefined {
+    const node = this.fleet.get(nodeId);
+    return node !== undefined && node.leased && node.lease?.fence === fence ? node : undefined;
   }
 
-  nextNode(trip: Trip, tried: ReadonlySet<string>): string | undefined {
-    return this.stopping ? undefined : this.policy.place({ ...trip, id: trip.jobId }, Date.now(), tried);
+  nextNode(trip: Trip, tried: ReadonlySet<string>): { id: string; fence: number } | undefined {
+    if (this.stopping) return undefined;
+    const id = this.policy.place({ ...trip, id: trip.jobId }, Date.now(), tried);
+    const fence = id === undefined ? undefined : this.fleet.get(id)?.lease?.fence;
+    return id === undefined || fence === undefined ? undefined : { id, fence };
   }
 
-  accepted(nodeId: string): void {
-    this.policy.accepted(nodeId);
+  othersMayTake(trip: Trip, refusedBy: readonly string[]): boolean {
+    return this.fleet.nodes.some(
+      (node) =>
+        !node.leased &&
+        node.health === 'up' &&
+        node.config.state === 'active' &&
+        node.runs(trip.containers) &&
+        !refusedBy.includes(node.id) &&
+        !trip.avoid.includes(node.id),
+    );
+  }
+
+  accepted(attempt: Attempt): void {
+    if (this.node(attempt) !== undefined) this.policy.accepted(attempt.nodeId);
     this.pumpSoon();
   }
 
-  notAccepted(nodeId: string, fault: boolean): void {
-    this.policy.notAccepted(nodeId, Date.now(), fault);
-    this.pumpSoon();
+  unclear(attempt: Attempt): void {
+    if (this.node(attempt) !== undefined) this.policy.unclear(attempt.nodeId, Date.now());
   }
 
-  faulted(nodeId: string): void {
-    this.policy.faulted(nodeId, Date.now());
+  notAccepted(attempt: Attempt, fault: boolean): void {
+    if (this.node(attempt) !== undefined) this.policy.notAccepted(attempt.nodeId, Date.now(), fault);
+    this.pumpSoon();
   }
 
   paused(nodeId: string, pauseMs: number): void {
     this.policy.paused(nodeId, Date.now() + pauseMs);
   }
 
-  async commit(transition: () => Promise<void>): Promise<void> {
+  async commit<T>(transition: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
         return await transition();
@@ -195,14 +219,35 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     this.policy.pendingSeen(node.id, offchain + onchain);
   }
 
+  private firstAttempt(job: NewJob): Attempt | undefined {
+    const nodeId = this.policy.place(job, Date.now());
+    const fence = nodeId === undefined ? undefined : this.fleet.get(nodeId)?.lease?.fence;
+    if (nodeId === undefined || fence === undefined) return undefined;
+    return { id: job.id, jobId: job.id, nodeId, number: 1, fence };
+  }
+
+  /** A job that is committed only after the application was told it is not must not run. */
+  private async admitInTime(job: NewJob, attempt: Attempt | undefined, deadline: number): Promise<boolean> {
+    const admission = this.store.admit(job, attempt);
+    const late = Symbol('late');
+    const timeUp = new AbortController();
+    const first = await Promise.race([
+      admission,
+      sleep(deadline - Date.now(), late, { signal: timeUp.signal }).catch(() => late),
+    ]).finally(() => timeUp.abort());
+    if (first !== late) return first as boolean;
+    void admission.then(() => this.commit(() => this.store.withdraw(job.id))).catch(() => undefined);
+    throw new GatewayError('DATABASE_UNAVAILABLE', 'The database does not answer; the job was not stored');
+  }
+
   /** Answers when the trip is over or the time is up, whichever comes first. */
-  private answerInTime(trip: Trip, outcome: Promise<TripOutcome>): Promise<Submission> {
+  private answerInTime(trip: Trip, outcome: Promise<TripOutcome>, deadline: number): Promise<Submission> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         if (trip.withdrawn) return;
         trip.acknowledged = true;
         resolve(ACKNOWLEDGED);
-      }, this.settings.answerWithinMs);
+      }, deadline - Date.now());
       outcome
         .then((end) => resolve(end.kind === 'refused' ? end : ACKNOWLEDGED), reject)
         .finally(() => clearTimeout(timer));
@@ -228,41 +273,54 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   }
 
   private async sendHeld({ job, nodeId }: Placement): Promise<void> {
-    let claimed: ClaimedJob | undefined;
+    const fence = this.fleet.get(nodeId)?.lease?.fence ?? -1;
+    const unsent: Attempt = { id: job.id, jobId: job.id, nodeId, number: 0, fence };
     try {
-      claimed = await this.store.claim(job.id, nodeId);
+      const claimed = await this.store.claim(job.id, nodeId, fence);
+      if (claimed === 'gone') return this.notAccepted(unsent, false);
+      if (claimed !== 'unleased') {
+        const trip = tripOf(job, claimed.attempt, claimed.body);
+        await this.follow(trip).catch(() => undefined);
+        return;
+      }
     } catch (error) {
-      // Nothing was sent: hold the job again and come back when the database may be there.
       this.log.warn(`Job ${job.id} could not be claimed: ${messageOf(error)}`);
-      this.policy.notAccepted(nodeId, Date.now(), false);
-      await sleep(DATABASE_RETRY_MS, undefined, { ref: false });
-      return this.hold([job]);
     }
-    if (claimed === undefined) return this.notAccepted(nodeId, false);
-    const trip = tripOf(job, claimed.attempt, claimed.body);
-    await this.track(trip, this.loop.send(trip)).catch(() => undefined);
+    // Nothing was sent: hold the job again and come back when the lease or the database may be there.
+    this.policy.notAccepted(nodeId, Date.now(), false);
+    await sleep(DATABASE_RETRY_MS, undefined, { ref: false });
+    this.hold([job]);
   }
 
   /** Follows a trip to its end: what it means for others is announced here. */
-  private track(trip: Trip, outcome: Promise<TripOutcome>): Promise<TripOutcome> {
-    const followed = outcome.then(
+  private follow(trip: Trip): Promise<TripOutcome> {
+    const outcome = this.loop.send(trip).then(
       (end) => {
-        if (end.kind === 'accepted') this.emit('accepted', { ...end, containers: trip.containers });
-        else if (end.kind === 'held') this.hold([{ id: trip.jobId, containers: trip.containers }]);
+        this.trips.delete(trip.jobId);
+        this.announce(trip, end);
         return end;
       },
       (error: unknown) => {
-        this.log.error(`Job ${trip.jobId} is stuck in sending: ${messageOf(error)}`);
+        this.trips.delete(trip.jobId);
+        // The lane looks for open attempts that nobody follows, now and then, and takes them up.
+        this.log.error({ err: error }, `Job ${trip.jobId} was left on its way`);
         throw error;
       },
     );
-    this.trips.add(followed);
-    const forget = (): void => void this.trips.delete(followed);
-    followed.then(forget, forget);
-    return followed;
+    this.trips.set(trip.jobId, outcome);
+    return outcome;
+  }
+
+  private announce(trip: Trip, end: TripOutcome): void {
+    const { jobId, containers } = trip;
+    if (end.kind === 'delivered') this.emit('delivered', { ...end, containers });
+    if (end.kind !== 'held') return;
+    this.hold([{ id: jobId, containers, avoid: [...trip.avoid, ...end.refusedBy] }]);
+    this.emit('queued', jobId);
   }
 }
 
-function tripOf(job: JobNeeds, attempt: NewAttempt, body: Buffer): Trip {
-  return { jobId: job.id, containers: job.containers, body, attempt, acknowledged: true, withdrawn: false };
+function tripOf(job: JobNeeds, attempt: Attempt, body: Buffer): Trip {
+  const { id, containers, avoid = [] } = job;
+  return { jobId: id, containers, avoid, body, attempt, acknowledged: true, withdrawn: false };
 }

@@ -22,6 +22,8 @@ import { ArrivalQueue } from './arrival-queue.js';
 export interface JobNeeds {
   readonly id: string;
   readonly containers: readonly string[];
+  /** Nodes that have refused this job; it is not offered to them again. */
+  readonly avoid?: readonly string[] | undefined;
 }
 
 /** A node as the policy has to know it. */
@@ -59,11 +61,15 @@ interface NodeState {
   foreign: number;
   failures: number;
   closedUntilMs: number;
+  /** Containers that fail on this node for reasons of infrastructure are left alone there for a while. */
+  readonly closedPairs: Map<string, { failures: number; untilMs: number }>;
   lastChosen: number;
 }
 
 interface JobClass {
   readonly containers: readonly string[];
+  readonly avoid: readonly string[];
+  readonly pairKey: string;
   readonly queue: ArrivalQueue;
   /** Nodes that run these containers, whatever their health. */
   nodes: NodeState[];
@@ -101,6 +107,7 @@ export class Policy {
         foreign: 0,
         failures: 0,
         closedUntilMs: 0,
+        closedPairs: new Map(),
         lastChosen: 0,
       });
       this.sortIntoClasses();
@@ -129,19 +136,19 @@ export class Policy {
    * A new job is held behind older ones of its kind; one that was already sent somewhere (`tried`) is not new.
    */
   place(job: JobNeeds, nowMs: number, tried?: ReadonlySet<string>): string | undefined {
-    const jobClass = this.classOf(job.containers);
+    const jobClass = this.classOf(job);
     if (tried === undefined && jobClass.queue.length > 0) return undefined;
     return this.choose(jobClass, nowMs, tried)?.view.id;
   }
 
   /** Keeps a job until `release` hands it out. */
   hold(job: JobNeeds): void {
-    if (this.classOf(job.containers).queue.add(job.id)) this.heldCount += 1;
+    if (this.classOf(job).queue.add(job.id)) this.heldCount += 1;
   }
 
   /** Drops a held job. */
   forget(job: JobNeeds): void {
-    if (this.classOf(job.containers).queue.remove(job.id)) this.heldCount -= 1;
+    if (this.classOf(job).queue.remove(job.id)) this.heldCount -= 1;
   }
 
   /** Hands out held jobs for which there is a node now, at most `limit`; each is counted on its node. */
@@ -154,19 +161,18 @@ export class Policy {
       const jobId = node === undefined ? undefined : oldest.queue.shift();
       if (node !== undefined && jobId !== undefined) {
         this.heldCount -= 1;
-        placements.push({ job: { id: jobId, containers: oldest.containers }, nodeId: node.view.id });
+        const { containers, avoid } = oldest;
+        placements.push({ job: { id: jobId, containers, avoid }, nodeId: node.view.id });
       }
       if (jobId === undefined || oldest.queue.length === 0) waiting.splice(waiting.indexOf(oldest), 1);
     }
     return placements;
   }
 
-  /** A job is on a node, or on its way there (`answered` false), though `place` did not choose it: found after a restart. */
-  adopted(nodeId: string, answered: boolean): void {
+  /** A job is on a node, or may be, though `place` did not choose it: found after a restart. */
+  adopted(nodeId: string): void {
     const node = this.nodes.get(nodeId);
-    if (node === undefined) return;
-    node.outstanding += 1;
-    if (!answered) node.unanswered += 1;
+    if (node !== undefined) node.outstanding += 1;
   }
 
   /** The node took the job. */
@@ -192,8 +198,38 @@ export class Policy {
     // Many requests that fail together are one failure.
     if (node === undefined || node.closedUntilMs > nowMs) return;
     node.failures += 1;
-    const pauseMs = Math.min(CLOSED_MS.longest, CLOSED_MS.first * 2 ** (node.failures - 1));
-    node.closedUntilMs = nowMs + pauseMs;
+    node.closedUntilMs = nowMs + closedForMs(node.failures);
+  }
+
+  /** The submission got no answer: the job may be on the node, so it stays counted; the node is left alone a while. */
+  unclear(nodeId: string, nowMs: number): void {
+    const node = this.nodes.get(nodeId);
+    if (node === undefined) return;
+    node.unanswered = Math.max(0, node.unanswered - 1);
+    this.faulted(nodeId, nowMs);
+  }
+
+  /** The node works, but these containers do not work there. */
+  pairFaulted(nodeId: string, containers: readonly string[], nowMs: number): void {
+    const pairs = this.nodes.get(nodeId)?.closedPairs;
+    const pair = pairs?.get(pairKey(containers));
+    if (pairs === undefined || (pair !== undefined && pair.untilMs > nowMs)) return;
+    const failures = (pair?.failures ?? 0) + 1;
+    pairs.set(pairKey(containers), { failures, untilMs: nowMs + closedForMs(failures) });
+  }
+
+  /** These containers did their work on the node. */
+  pairWorked(nodeId: string, containers: readonly string[]): void {
+    this.nodes.get(nodeId)?.closedPairs.delete(pairKey(containers));
+  }
+
+  /** This replica works with the node anew: what is there will be counted again as it is found. */
+  laneReset(nodeId: string): void {
+    const node = this.nodes.get(nodeId);
+    if (node === undefined) return;
+    node.outstanding = 0;
+    node.unanswered = 0;
+    this.reopen(node);
   }
 
   /** The node asked for a pause; that is no failure. */
@@ -212,8 +248,10 @@ export class Policy {
   nextChangeAt(nowMs: number): number | undefined {
     if (this.heldCount === 0) return undefined;
     let next: number | undefined;
-    for (const { closedUntilMs } of this.nodes.values()) {
-      if (closedUntilMs > nowMs && (next === undefined || closedUntilMs < next)) next = closedUntilMs;
+    for (const { closedUntilMs, closedPairs } of this.nodes.values()) {
+      for (const untilMs of [closedUntilMs, ...[...closedPairs.values()].map((pair) => pair.untilMs)]) {
+        if (untilMs > nowMs && (next === undefined || untilMs < next)) next = untilMs;
+      }
     }
     return next;
   }
@@ -228,6 +266,7 @@ export class Policy {
     let bestLoad = Infinity;
     for (const node of jobClass.nodes) {
       if (!isOpen(node, nowMs) || tried?.has(node.view.id)) continue;
+      if ((node.closedPairs.get(jobClass.pairKey)?.untilMs ?? 0) > nowMs) continue;
       const load = (node.foreign + node.outstanding + 1) / node.view.weight;
       if (load < bestLoad || (load === bestLoad && best !== undefined && node.lastChosen < best.lastChosen)) {
         best = node;
@@ -242,12 +281,18 @@ export class Policy {
     return best;
   }
 
-  private classOf(containers: readonly string[]): JobClass {
-    const key = JSON.stringify(containers);
+  private classOf({ containers, avoid = [] }: JobNeeds): JobClass {
+    const key = JSON.stringify([containers, avoid]);
     let jobClass = this.classes.get(key);
     if (jobClass === undefined) {
       if (this.classes.size >= MAX_IDLE_CLASSES) this.dropIdleClasses();
-      jobClass = { containers, queue: new ArrivalQueue(), nodes: this.nodesFor(containers) };
+      jobClass = {
+        containers,
+        avoid,
+        pairKey: pairKey(containers),
+        queue: new ArrivalQueue(),
+        nodes: this.nodesFor(containers, avoid),
+      };
       this.classes.set(key, jobClass);
     }
     return jobClass;
@@ -256,16 +301,19 @@ export class Policy {
   /** Offers changed: every class in which jobs wait gets its list of nodes anew. */
   private sortIntoClasses(): void {
     this.dropIdleClasses();
-    for (const jobClass of this.classes.values()) jobClass.nodes = this.nodesFor(jobClass.containers);
+    for (const jobClass of this.classes.values()) {
+      jobClass.nodes = this.nodesFor(jobClass.containers, jobClass.avoid);
+    }
   }
 
   private dropIdleClasses(): void {
     for (const [key, { queue }] of this.classes) if (queue.length === 0) this.classes.delete(key);
   }
 
-  private nodesFor(containers: readonly string[]): NodeState[] {
+  private nodesFor(containers: readonly string[], avoid: readonly string[]): NodeState[] {
     return [...this.nodes.values()].filter(
       ({ view }) =>
+        !avoid.includes(view.id) &&
         view.containers.get(containers[0] ?? '')?.external === true &&
         containers.every((id) => view.containers.has(id)),
     );
@@ -279,4 +327,13 @@ function isOpen({ view, outstanding, unanswered, closedUntilMs }: NodeState, now
     unanswered < MAX_UNANSWERED &&
     (view.maxInFlight === null || outstanding < view.maxInFlight)
   );
+}
+
+function pairKey(containers: readonly string[]): string {
+  return JSON.stringify(containers);
+}
+
+/** Doubles with each failure in a row. */
+function closedForMs(failures: number): number {
+  return Math.min(CLOSED_MS.longest, CLOSED_MS.first * 2 ** (failures - 1));
 }

@@ -14,8 +14,6 @@ export function createHttpAdapter(trustProxy: boolean | string): FastifyAdapter 
     bodyLimit: BODY_LIMIT_BYTES,
     // A submission may be 16 MiB and slow; what never finishes is cut.
     requestTimeout: 120_000,
-    // ids travel in the query: a node takes about 300 of them in its 16 KiB request head.
-    maxParamLength: 200,
   });
   const server = adapter.getInstance();
   server.removeAllContentTypeParsers();

@@ -1,12 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
+import { Settings } from '../config/settings.js';
 import {
   AttemptStore,
+  type Attempt,
   type AttemptEnding,
   type ClaimedJob,
-  type NewAttempt,
   type NewJob,
 } from '../dispatch/attempt-store.js';
+import { Prisma } from '../generated/prisma/client.js';
 import { Database } from '../persistence/database.js';
 import { WriteGroup } from '../persistence/write-group.js';
 import { failureResult } from './job-state.js';
@@ -14,50 +16,55 @@ import { ResultsStore } from './results-store.js';
 
 interface Admission {
   readonly job: NewJob;
-  readonly first: NewAttempt | undefined;
+  readonly first: Attempt | undefined;
 }
 
 interface Claim {
   readonly jobId: string;
   readonly nodeId: string;
+  readonly fence: number;
 }
 
 interface Acceptance {
-  readonly attempt: NewAttempt;
+  readonly attempt: Attempt;
   readonly nodeJobId: string | undefined;
 }
 
 interface ClaimRow {
-  readonly id: string;
   readonly job_id: string;
-  readonly node_id: string;
-  readonly number: number;
-  readonly body: Uint8Array;
+  readonly leased: boolean;
+  readonly id: string | null;
+  readonly number: number | null;
+  readonly body: Uint8Array | null;
 }
+
+/** How a retry was taken: the job waits for it, has no attempts left, or was not ours to retry any more. */
+export type RetryOutcome = 'retrying' | 'exhausted' | 'stale';
 
 /**
  * The transitions of jobs and attempts in PostgreSQL. What happens to every job goes through group commits, one
  * statement for many jobs; what happens seldom has a statement of its own. Each is one statement, hence atomic, and
- * carries the state it expects, so that whoever comes second changes nothing.
+ * carries the state and the lease it expects, so that whoever comes second, or too late, changes nothing.
  */
 @Injectable()
 export class AttemptsRepository extends AttemptStore {
-  private readonly admissions: WriteGroup<Admission, void>;
-  private readonly claims: WriteGroup<Claim, ClaimedJob | undefined>;
+  private readonly admissions: WriteGroup<Admission, boolean>;
+  private readonly claims: WriteGroup<Claim, ClaimedJob | 'gone' | 'unleased'>;
   private readonly acceptances: WriteGroup<Acceptance, void>;
 
   constructor(
     private readonly database: Database,
     private readonly results: ResultsStore,
+    private readonly settings: Settings,
   ) {
     super();
-    this.admissions = new WriteGroup<Admission, void>({
+    this.admissions = new WriteGroup<Admission, boolean>({
       name: 'admissions',
       flush: (items) => this.writeAdmissions(items),
       sizeOf: ({ job }) => job.body.length,
       concurrency: 2,
     });
-    this.claims = new WriteGroup<Claim, ClaimedJob | undefined>({
+    this.claims = new WriteGroup<Claim, ClaimedJob | 'gone' | 'unleased'>({
       name: 'claims',
       flush: (items) => this.writeClaims(items),
       maxItems: 100,
@@ -68,38 +75,71 @@ export class AttemptsRepository extends AttemptStore {
     });
   }
 
-  async admit(job: NewJob, first: NewAttempt | undefined): Promise<void> {
-    await this.admissions.add({ job, first });
+  async admit(job: NewJob, first: Attempt | undefined): Promise<boolean> {
+    return this.admissions.add({ job, first });
   }
 
-  async claim(jobId: string, nodeId: string): Promise<ClaimedJob | undefined> {
-    return this.claims.add({ jobId, nodeId });
+  async claim(jobId: string, nodeId: string, fence: number): Promise<ClaimedJob | 'gone' | 'unleased'> {
+    return this.claims.add({ jobId, nodeId, fence });
   }
 
-  async accepted(attempt: NewAttempt, nodeJobId: string | undefined): Promise<void> {
+  async accepted(attempt: Attempt, nodeJobId: string | undefined): Promise<void> {
     await this.acceptances.add({ attempt, nodeJobId });
   }
 
-  async moveOn(attempt: NewAttempt, ending: AttemptEnding, next: NewAttempt): Promise<void> {
-    await this.database.$executeRaw`
+  async moveOn(attempt: Attempt, ending: AttemptEnding, next: Attempt): Promise<boolean> {
+    const inserted = await this.database.$executeRaw`
       WITH ended AS (
         UPDATE attempts SET state = ${ending.state}::attempt_state, reason = ${ending.reason}, finished_at = now()
-        WHERE id = ${attempt.id}::uuid AND finished_at IS NULL)
-      INSERT INTO attempts (id, job_id, node_id, number, state)
-      SELECT ${next.id}::uuid, id, ${next.nodeId}::uuid, ${next.number}, 'sending' FROM jobs
-      WHERE id = ${next.jobId}::uuid AND state = 'sending'`;
+        WHERE id = ${attempt.id}::uuid AND finished_at IS NULL AND ${leased(attempt)} RETURNING generation)
+      INSERT INTO attempts (id, job_id, node_id, number, generation, state, egress_group)
+      SELECT ${next.id}::uuid, jobs.id, ${next.nodeId}::uuid, ${next.number}, jobs.generation, 'sending',
+             ${this.settings.egressGroup}
+      FROM jobs JOIN ended USING (generation)
+      WHERE jobs.id = ${next.jobId}::uuid AND state = 'sending' AND ${leased(next)}`;
+    return inserted === 1;
   }
 
-  async requeue(attempt: NewAttempt, ending: AttemptEnding): Promise<void> {
-    await this.database.$executeRaw`
+  async requeue(attempt: Attempt, ending: AttemptEnding): Promise<boolean> {
+    const requeued = await this.database.$executeRaw`
       WITH ended AS (
         UPDATE attempts SET state = ${ending.state}::attempt_state, reason = ${ending.reason}, finished_at = now()
-        WHERE id = ${attempt.id}::uuid AND finished_at IS NULL)
-      UPDATE jobs SET state = 'queued' WHERE id = ${attempt.jobId}::uuid AND state IN ('sending', 'running')`;
+        WHERE id = ${attempt.id}::uuid AND finished_at IS NULL AND ${leased(attempt)} RETURNING generation)
+      UPDATE jobs SET state = 'queued' FROM ended
+      WHERE id = ${attempt.jobId}::uuid AND state IN ('sending', 'running') AND jobs.generation = ended.generation`;
+    return requeued === 1;
+  }
+
+  /**
+   * Ends an attempt that failed after it had reached the node; `sending` or `running` → `retrying`, to go again after
+   * `delayMs`, unless the job has failed `limit` times with this one or its deadline has passed.
+   */
+  async retry(
+    attempt: Attempt,
+    ending: AttemptEnding,
+    { delayMs, limit }: { readonly delayMs: number; readonly limit: number },
+  ): Promise<RetryOutcome> {
+    const [row] = await this.database.$queryRaw<{ ours: boolean; retrying: boolean }[]>`
+      WITH job AS (
+        SELECT jobs.id, failures + 1 < ${limit} AND deadline_at > now() AS again
+        FROM jobs JOIN attempts ON attempts.job_id = jobs.id AND attempts.generation = jobs.generation
+        WHERE attempts.id = ${attempt.id}::uuid AND attempts.finished_at IS NULL
+          AND jobs.finished_at IS NULL AND ${leased(attempt)}
+        FOR UPDATE OF jobs),
+      ended AS (
+        UPDATE attempts SET state = ${ending.state}::attempt_state, reason = ${ending.reason}, finished_at = now()
+        WHERE id = ${attempt.id}::uuid AND EXISTS (SELECT 1 FROM job WHERE again)),
+      back AS (
+        UPDATE jobs SET state = 'retrying', failures = failures + 1,
+               retry_at = now() + make_interval(secs => ${delayMs}::float8 / 1000)
+        FROM job WHERE jobs.id = job.id AND again RETURNING jobs.id)
+      SELECT EXISTS (SELECT 1 FROM job) AS ours, EXISTS (SELECT 1 FROM back) AS retrying`;
+    if (row?.retrying === true) return 'retrying';
+    return row?.ours === true ? 'exhausted' : 'stale';
   }
 
   async fail(
-    attempt: NewAttempt,
+    attempt: Attempt,
     containers: readonly string[],
     ending: AttemptEnding,
     error: string,
@@ -115,59 +155,73 @@ export class AttemptsRepository extends AttemptStore {
   }
 
   async withdraw(jobId: string): Promise<void> {
-    await this.database.$executeRaw`DELETE FROM jobs WHERE id = ${jobId}::uuid AND state = 'sending'`;
+    await this.database.$executeRaw`
+      DELETE FROM jobs WHERE id = ${jobId}::uuid AND state IN ('sending', 'queued')`;
   }
 
-  private async writeAdmissions(items: readonly Admission[]): Promise<void[]> {
+  private async writeAdmissions(items: readonly Admission[]): Promise<boolean[]> {
     const jobs = items.map(({ job }) => job);
-    await this.database.$executeRaw`
+    const rows = await this.database.$queryRaw<{ id: string }[]>`
       WITH input AS (
-        SELECT * FROM unnest(
+        SELECT t.*, nodes.id IS NOT NULL AS sent FROM unnest(
           ${jobs.map((job) => job.id)}::uuid[],
           ${jobs.map((job) => job.caller)}::text[],
           ${jobs.map((job) => JSON.stringify(job.containers))}::text[],
           ${jobs.map((job) => job.requiresProof)}::bool[],
           ${items.map(({ first }) => first?.nodeId ?? null)}::uuid[],
+          ${items.map(({ first }) => first?.fence ?? null)}::int[],
           ${jobs.map((job) => job.body)}::bytea[]
-        ) AS t(id, caller, containers, requires_proof, node_id, body)),
+        ) AS t(id, caller, containers, requires_proof, node_id, fence, body)
+        LEFT JOIN nodes ON nodes.id = t.node_id AND lease_fence = fence AND lease_until > now()),
       job AS (
-        INSERT INTO jobs (id, caller, state, containers, requires_proof)
-        SELECT id, caller, (CASE WHEN node_id IS NULL THEN 'queued' ELSE 'sending' END)::job_state,
-               ARRAY(SELECT json_array_elements_text(containers::json)), requires_proof
+        INSERT INTO jobs (id, caller, state, containers, requires_proof, deadline_at)
+        SELECT id, caller, (CASE WHEN sent THEN 'sending' ELSE 'queued' END)::job_state,
+               ARRAY(SELECT json_array_elements_text(containers::json)), requires_proof,
+               now() + make_interval(secs => ${this.settings.jobDeadline}::float8 / 1000)
         FROM input),
       request AS (INSERT INTO job_requests (job_id, body) SELECT id, body FROM input)
-      INSERT INTO attempts (id, job_id, node_id, number, state)
-      SELECT id, id, node_id, 1, 'sending' FROM input WHERE node_id IS NOT NULL`;
-    return items.map(() => undefined);
+      INSERT INTO attempts (id, job_id, node_id, number, state, egress_group)
+      SELECT id, id, node_id, 1, 'sending', ${this.settings.egressGroup} FROM input WHERE sent
+      RETURNING job_id AS id`;
+    const sent = new Set(rows.map(({ id }) => id));
+    return items.map(({ job }) => sent.has(job.id));
   }
 
-  private async writeClaims(items: readonly Claim[]): Promise<(ClaimedJob | undefined)[]> {
+  private async writeClaims(items: readonly Claim[]): Promise<(ClaimedJob | 'gone' | 'unleased')[]> {
     // The first attempt's node-side id is the job's own id; later ones are new.
     const rows = await this.database.$queryRaw<ClaimRow[]>`
       WITH input AS (
-        SELECT * FROM unnest(
+        SELECT t.*, nodes.id IS NOT NULL AS leased FROM unnest(
           ${items.map(({ jobId }) => jobId)}::uuid[],
           ${items.map(({ nodeId }) => nodeId)}::uuid[],
+          ${items.map(({ fence }) => fence)}::int[],
           ${items.map(() => uuidv7())}::uuid[]
-        ) AS t(job_id, node_id, fresh_id)),
+        ) AS t(job_id, node_id, fence, fresh_id)
+        LEFT JOIN nodes ON nodes.id = t.node_id AND lease_fence = fence AND lease_until > now()),
       won AS (
         UPDATE jobs SET state = 'sending' FROM input
-        WHERE jobs.id = input.job_id AND jobs.state = 'queued' RETURNING jobs.id),
+        WHERE jobs.id = input.job_id AND jobs.state = 'queued' AND leased RETURNING jobs.id, jobs.generation),
       before AS (
-        SELECT won.id AS job_id, coalesce(max(attempts.number), 0) AS number
-        FROM won LEFT JOIN attempts ON attempts.job_id = won.id GROUP BY won.id),
+        SELECT won.id AS job_id, won.generation, coalesce(max(attempts.number), 0) AS number
+        FROM won LEFT JOIN attempts ON attempts.job_id = won.id GROUP BY won.id, won.generation),
       attempt AS (
-        INSERT INTO attempts (id, job_id, node_id, number, state)
-        SELECT CASE WHEN number = 0 THEN job_id ELSE fresh_id END, job_id, node_id, number + 1, 'sending'
+        INSERT INTO attempts (id, job_id, node_id, number, generation, state, egress_group)
+        SELECT CASE WHEN number = 0 THEN job_id ELSE fresh_id END, job_id, node_id, number + 1, generation, 'sending',
+               ${this.settings.egressGroup}
         FROM input JOIN before USING (job_id)
-        RETURNING id, job_id, node_id, number)
-      SELECT attempt.*, job_requests.body FROM attempt JOIN job_requests USING (job_id)`;
+        RETURNING id, job_id, number)
+      SELECT input.job_id, leased, attempt.id, number, body FROM input
+      LEFT JOIN attempt ON attempt.job_id = input.job_id
+      LEFT JOIN job_requests ON job_requests.job_id = attempt.job_id`;
     const byJob = new Map(rows.map((row) => [row.job_id, row]));
-    return items.map(({ jobId }) => {
+    return items.map(({ jobId, nodeId, fence }) => {
       const row = byJob.get(jobId);
-      if (row === undefined) return undefined;
-      const attempt = { id: row.id, jobId, nodeId: row.node_id, number: row.number };
-      return { attempt, body: Buffer.from(row.body) };
+      if (row?.leased === false) return 'unleased';
+      if (row?.id == null || row.number === null || row.body === null) return 'gone';
+      return {
+        attempt: { id: row.id, jobId, nodeId, number: row.number, fence },
+        body: Buffer.from(row.body),
+      };
     });
   }
 
@@ -181,8 +235,15 @@ export class AttemptsRepository extends AttemptStore {
         ) AS t(id, job_id, node_job_id)),
       running AS (
         UPDATE attempts SET state = 'running', accepted_at = now(), node_job_id = input.node_job_id FROM input
-        WHERE attempts.id = input.id AND attempts.state = 'sending')
-      UPDATE jobs SET state = 'running' FROM input WHERE jobs.id = input.job_id AND jobs.state = 'sending'`;
+        WHERE attempts.id = input.id AND attempts.state = 'sending' RETURNING attempts.job_id)
+      UPDATE jobs SET state = 'running' FROM running WHERE jobs.id = running.job_id AND jobs.state = 'sending'`;
     return items.map(() => undefined);
   }
+}
+
+/** True in SQL while the attempt's node is leased to whoever holds this fencing number. */
+function leased({ nodeId, fence }: Attempt): Prisma.Sql {
+  return Prisma.sql`EXISTS (
+    SELECT 1 FROM nodes
+    WHERE nodes.id = ${nodeId}::uuid AND lease_fence = ${fence} AND lease_until > now())`;
 }

@@ -1,17 +1,18 @@
 import { Injectable } from '@nestjs/common';
-import type { NewAttempt } from '../dispatch/attempt-store.js';
+import type { Attempt } from '../dispatch/attempt-store.js';
 import type { JobNeeds } from '../dispatch/policy.js';
 import { Database } from '../persistence/database.js';
 import type { StoredJob } from './result-list.js';
 
 /** An attempt that has not ended, as a restart finds it. */
 export interface OpenAttempt {
-  readonly attempt: NewAttempt;
+  readonly attempt: Omit<Attempt, 'fence'>;
   readonly containers: readonly string[];
   readonly state: 'sending' | 'running';
   readonly nodeJobId: string;
   /** When the node accepted it, or it was made. */
   readonly since: Date;
+  readonly egressGroup: string;
 }
 
 /** Reads jobs. */
@@ -23,7 +24,7 @@ export class JobsRepository {
   async find(caller: string, ids: readonly string[]): Promise<StoredJob[]> {
     return this.database.$queryRaw<StoredJob[]>`
       SELECT jobs.id, jobs.state::text AS state, result, intermediate
-      FROM jobs LEFT JOIN job_results ON job_results.job_id = jobs.id
+      FROM jobs LEFT JOIN job_results ON job_results.job_id = jobs.id AND job_results.generation = jobs.generation
       WHERE jobs.id = ANY(${ids}::uuid[]) AND caller = ${caller}`;
   }
 
@@ -36,31 +37,40 @@ export class JobsRepository {
     return rows.map(({ id }) => id);
   }
 
-  /** Everything that waits for a node, in order of arrival. */
-  async queued(): Promise<JobNeeds[]> {
+  /** Jobs that wait for a node, in order of arrival: all, or those of the given ids. */
+  async queued(ids?: readonly string[]): Promise<JobNeeds[]> {
     return this.database.$queryRaw<JobNeeds[]>`
-      SELECT id, containers FROM jobs WHERE state = 'queued' ORDER BY id`;
+      SELECT id, containers, ARRAY(
+        SELECT node_id FROM attempts
+        WHERE attempts.job_id = jobs.id AND attempts.generation = jobs.generation AND attempts.state = 'refused') AS avoid
+      FROM jobs WHERE state = 'queued' AND (${ids ?? null}::uuid[] IS NULL OR id = ANY(${ids ?? null}::uuid[]))
+      ORDER BY id`;
   }
 
-  /** What a process before this one left open on a node. */
-  async openOn(nodeId: string): Promise<OpenAttempt[]> {
+  /** Attempts that have not ended on these nodes, whoever made them. */
+  async openOn(nodeIds: readonly string[]): Promise<OpenAttempt[]> {
     const rows = await this.database.attempt.findMany({
-      where: { nodeId, finishedAt: null, state: { in: ['sending', 'running'] } },
+      where: { nodeId: { in: [...nodeIds] }, finishedAt: null, state: { in: ['sending', 'running'] } },
       include: { job: { select: { containers: true } } },
     });
-    return rows.map(({ id, jobId, number, state, nodeJobId, acceptedAt, createdAt, job }) => ({
-      attempt: { id, jobId, nodeId, number },
-      containers: job.containers,
-      state: state as OpenAttempt['state'],
-      nodeJobId: nodeJobId ?? id,
-      since: acceptedAt ?? createdAt,
-    }));
+    return rows.map(
+      ({ id, jobId, nodeId, number, state, nodeJobId, acceptedAt, createdAt, egressGroup, job }) => ({
+        attempt: { id, jobId, nodeId, number },
+        containers: job.containers,
+        state: state as OpenAttempt['state'],
+        nodeJobId: nodeJobId ?? id,
+        since: acceptedAt ?? createdAt,
+        egressGroup,
+      }),
+    );
   }
 
-  /** The bytes to send for a job; undefined once they were dropped. */
-  async requestOf(jobId: string): Promise<Buffer | undefined> {
-    const row = await this.database.jobRequest.findUnique({ where: { jobId } });
-    return row === null ? undefined : Buffer.from(row.body);
+  /** `retrying` → `queued`: these jobs, whatever time was set. @returns those that were */
+  async requeueRetrying(ids: readonly string[]): Promise<string[]> {
+    const rows = await this.database.$queryRaw<{ id: string }[]>`
+      UPDATE jobs SET state = 'queued', retry_at = NULL
+      WHERE id = ANY(${ids}::uuid[]) AND state = 'retrying' RETURNING id`;
+    return rows.map(({ id }) => id);
   }
 
   /** Takes everything unfinished away from a node, back to `queued`. @returns the jobs, in order of arrival */

@@ -1,15 +1,16 @@
 import { Injectable } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
-import type { NewAttempt } from '../dispatch/attempt-store.js';
+import type { Attempt } from '../dispatch/attempt-store.js';
+import { Broadcast } from '../persistence/broadcast.js';
 import { Database } from '../persistence/database.js';
 import { WriteGroup } from '../persistence/write-group.js';
 import { JobEvents } from './job-events.js';
 
 /** How an attempt, and with it its job, ended. */
 export interface FinishedAttempt {
-  readonly attempt: NewAttempt;
+  readonly attempt: Pick<Attempt, 'id' | 'jobId'>;
   /** How the attempt itself ended, where that differs from the job. */
-  readonly attemptState?: 'refused' | 'unreachable' | 'lost' | undefined;
+  readonly attemptState?: 'refused' | 'unreachable' | 'lost' | 'failed' | undefined;
   readonly state: 'succeeded' | 'failed';
   /** In plain words, for operators; null for a success. */
   readonly reason: string | null;
@@ -21,8 +22,9 @@ export interface FinishedAttempt {
 const MAX_BYTES = 16 * 1_048_576;
 
 /**
- * Commits terminal results, many in one statement. A job that is terminal already keeps its result: the attempt that
- * comes second is recorded as superseded.
+ * Commits terminal results, many in one statement, and tells whoever waits for them. A job that is terminal already
+ * keeps its result: the attempt that comes second is recorded as superseded, and so is one of an earlier generation.
+ * No lease is asked for: a result is true whoever brings it.
  */
 @Injectable()
 export class ResultsStore {
@@ -31,6 +33,7 @@ export class ResultsStore {
   constructor(
     private readonly database: Database,
     private readonly events: JobEvents,
+    private readonly broadcast: Broadcast,
     private readonly settings: Settings,
   ) {
     this.group = new WriteGroup<FinishedAttempt, void>({
@@ -44,6 +47,14 @@ export class ResultsStore {
   /** Resolves when the result is committed, or was found to come second. */
   async finish(finished: FinishedAttempt): Promise<void> {
     await this.group.add(finished);
+  }
+
+  /** Closes an attempt whose job has ended, or has begun a new generation, without it. */
+  async finishSuperseded(attemptId: string, reason: string): Promise<void> {
+    await this.database.$executeRaw`
+      UPDATE attempts SET state = 'superseded', reason = ${reason}, finished_at = now()
+      FROM jobs WHERE jobs.id = attempts.job_id AND attempts.id = ${attemptId}::uuid AND attempts.finished_at IS NULL
+        AND (jobs.finished_at IS NOT NULL OR jobs.generation <> attempts.generation)`;
   }
 
   private async write(items: readonly FinishedAttempt[]): Promise<void[]> {
@@ -61,9 +72,10 @@ export class ResultsStore {
       -- Of two attempts of one job in the same group the first one counts.
       candidate AS (SELECT DISTINCT ON (job_id) * FROM input ORDER BY job_id, attempt_id),
       won AS (
-        UPDATE jobs SET state = candidate.state::job_state, finished_at = now() FROM candidate
-        WHERE jobs.id = candidate.job_id AND jobs.finished_at IS NULL
-        RETURNING jobs.id, candidate.attempt_id),
+        UPDATE jobs SET state = candidate.state::job_state, finished_at = now(), retry_at = NULL
+        FROM candidate JOIN attempts ON attempts.id = candidate.attempt_id
+        WHERE jobs.id = candidate.job_id AND jobs.finished_at IS NULL AND attempts.generation = jobs.generation
+        RETURNING jobs.id, candidate.attempt_id, jobs.generation),
       ended AS (
         UPDATE attempts SET
           state = (CASE WHEN won.id IS NULL THEN 'superseded' ELSE input.attempt_state END)::attempt_state,
@@ -73,9 +85,11 @@ export class ResultsStore {
       spent AS (
         DELETE FROM job_requests USING candidate JOIN won ON won.id = candidate.job_id
         WHERE job_requests.job_id = won.id AND candidate.state = 'succeeded' AND NOT ${this.settings.keepRequests})
-      INSERT INTO job_results (job_id, result, intermediate)
-      SELECT job_id, result, intermediate FROM candidate JOIN won ON won.id = candidate.job_id`;
-    for (const { attempt } of items) this.events.emit('finished', attempt.jobId);
+      INSERT INTO job_results (job_id, generation, result, intermediate)
+      SELECT job_id, generation, result, intermediate FROM candidate JOIN won ON won.id = candidate.job_id`;
+    const ids = items.map(({ attempt }) => attempt.jobId);
+    for (const id of ids) this.events.emit('finished', id);
+    void this.broadcast.publish('finished', ids);
     return items.map(() => undefined);
   }
 }

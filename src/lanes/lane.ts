@@ -1,76 +1,64 @@
-import type { AcceptedJob, Dispatcher } from '../dispatch/dispatcher.js';
-import type { JobsRepository, OpenAttempt } from '../jobs/jobs.repository.js';
+import type { DeliveredJob } from '../dispatch/dispatcher.js';
+import type { OpenAttempt } from '../jobs/jobs.repository.js';
 import type { FleetNode } from '../nodes/node.js';
 import type { Prober } from '../nodes/prober.js';
 import type { Collector } from '../results/collector.js';
 
-/** What a lane is made of. */
-export interface LaneParts {
-  readonly prober: Prober;
-  readonly collector: Collector;
-}
-
-/** What a lane works with. */
-export interface LaneContext {
-  readonly dispatcher: Dispatcher;
-  readonly jobs: JobsRepository;
-}
-
 /**
- * Everything the gateway does with one node: it probes it, takes up what is open there, and collects. Sending is the
- * dispatcher's; a lane hears of each accepted job.
+ * Everything the gateway does with one node while it holds the node's lease, but for choosing and sending, which the
+ * dispatcher does for all nodes: it probes it, takes up what is open there, and collects.
  */
 export class Lane {
-  private takenUp = false;
-
   constructor(
     readonly node: FleetNode,
-    private readonly parts: LaneParts,
-    private readonly context: LaneContext,
+    private readonly prober: Prober,
+    private readonly collector: Collector,
+    /** The gateways that reach nodes from the same address as this one. */
+    private readonly egressGroup: string,
   ) {}
 
-  /** Whether nothing of ours is on the node or on its way there. */
-  get idle(): boolean {
-    return this.takenUp && this.context.dispatcher.loadOf(this.node.id).inFlight === 0;
-  }
-
-  /**
-   * Probes the node from now on and takes up what an earlier process left open there.
-   * @param probeDelayMs spreads the first probes of many nodes
-   */
-  async start(probeDelayMs: number): Promise<void> {
-    this.parts.prober.start(probeDelayMs);
-    for (const open of await this.context.jobs.openOn(this.node.id)) await this.takeUp(open);
-    this.takenUp = true;
+  /** @param probeDelayMs spreads the first probes of many nodes */
+  start(probeDelayMs: number): void {
+    this.prober.start(probeDelayMs);
   }
 
   /** Looks at the node once, now. */
   async probe(): Promise<void> {
-    await this.parts.prober.runOnce();
+    await this.prober.runOnce();
   }
 
-  collect(job: AcceptedJob): void {
-    this.parts.collector.watch(job);
+  collect(job: DeliveredJob): void {
+    this.collector.watch(job);
+  }
+
+  /** Whether this attempt is being collected here. */
+  collects(attemptId: string): boolean {
+    return this.collector.has(attemptId);
+  }
+
+  /**
+   * Goes on with an attempt that an earlier holder of the lease left open. The node is asked before anything is
+   * sent again: an attempt that was being sent may have arrived.
+   */
+  takeUp({ attempt, containers, nodeJobId, since, state, egressGroup }: OpenAttempt): void {
+    const { lease } = this.node;
+    if (lease === undefined) return;
+    const job = {
+      attempt: { ...attempt, fence: lease.fence },
+      containers,
+      nodeJobId,
+      certain: state === 'running',
+    };
+    this.collector.watch(job, since.getTime(), egressGroup === this.egressGroup);
   }
 
   hurry(jobIds: readonly string[], untilMs: number): void {
-    this.parts.collector.hurry(jobIds, untilMs);
+    this.collector.hurry(jobIds, untilMs);
   }
 
   /** Safe twice. */
   stop(): void {
-    this.parts.prober.stop();
-    this.parts.collector.stop();
-  }
-
-  private async takeUp({ attempt, containers, nodeJobId, since, state }: OpenAttempt): Promise<void> {
-    const { dispatcher, jobs } = this.context;
-    if (state === 'running') {
-      dispatcher.adopt(this.node.id);
-      this.parts.collector.watch({ attempt, nodeJobId, containers }, since.getTime());
-      return;
-    }
-    const body = await jobs.requestOf(attempt.jobId);
-    if (body !== undefined) dispatcher.resume({ id: attempt.jobId, containers }, attempt, body);
+    this.prober.stop();
+    this.collector.stop();
   }
 }

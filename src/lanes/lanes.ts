@@ -2,29 +2,33 @@ import { Injectable, Logger } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { messageOf } from '../errors.js';
-import { AttemptsRepository } from '../jobs/attempts.repository.js';
 import { JobEvents } from '../jobs/job-events.js';
 import { JobsRepository } from '../jobs/jobs.repository.js';
-import { ResultsStore } from '../jobs/results-store.js';
 import { Fleet } from '../nodes/fleet.js';
 import { NodeClient } from '../nodes/node-client.js';
 import type { FleetNode } from '../nodes/node.js';
 import { NodesRepository } from '../nodes/nodes.repository.js';
 import { NodesService } from '../nodes/nodes.service.js';
 import { Prober } from '../nodes/prober.js';
-import { Collector, type ResultSink } from '../results/collector.js';
+import { Collector } from '../results/collector.js';
 import { Lane } from './lane.js';
+import { LeaseKeeper } from './lease-keeper.js';
+import { ResultSinks } from './result-sink.js';
 
 /** First probes after a start are spread over at most this long, in ms. */
 const FIRST_PROBES_MS = 2_000;
 /** Between two first probes, when there are few nodes, in ms. */
 const FIRST_PROBE_GAP_MS = 5;
+/** How often attempts are looked for that are open and that nobody follows, in ms. */
+const TAKE_UP_INTERVAL_MS = 15_000;
 
-/** Runs a lane for every node of the fleet. */
+/** Runs a lane for every node that is leased to this replica. */
 @Injectable()
 export class Lanes {
   private readonly log = new Logger(Lanes.name);
   private readonly lanes = new Map<string, Lane>();
+  private timer: NodeJS.Timeout | undefined;
+  private opened = 0;
 
   constructor(
     private readonly settings: Settings,
@@ -34,42 +38,59 @@ export class Lanes {
     private readonly client: NodeClient,
     private readonly dispatcher: Dispatcher,
     private readonly jobs: JobsRepository,
-    private readonly attempts: AttemptsRepository,
-    private readonly results: ResultsStore,
+    private readonly sinks: ResultSinks,
+    private readonly leases: LeaseKeeper,
     private readonly events: JobEvents,
   ) {}
 
   /**
-   * Starts the lanes of all nodes and takes up the jobs that wait. Resolves when every node was probed once, or after
-   * a short while; nodes that join later are probed at once.
+   * Takes leases and starts the lanes of their nodes; others follow as leases are gained. Resolves when the first
+   * nodes were probed once, or after a short while.
    */
   async start(): Promise<void> {
-    this.dispatcher.on('accepted', (job) => this.lanes.get(job.attempt.nodeId)?.collect(job));
+    this.dispatcher.on('delivered', (job) => this.lanes.get(job.attempt.nodeId)?.collect(job));
     this.events.on('wanted', (jobIds, untilMs) => {
       for (const lane of this.lanes.values()) lane.hurry(jobIds, untilMs);
     });
-    this.fleet.on('joined', (node) => {
-      this.open(node, 0).catch((error: unknown) => this.log.error({ err: error }, 'A lane did not start'));
-    });
-    this.fleet.on('changed', (node) => this.removeIfIdle(node.id));
+    this.leases.on('gained', (node) => this.open(node));
+    this.leases.on('lost', (node) => this.close(node));
+    this.fleet.on('joined', () => void this.leases.runOnce());
     this.fleet.on('left', (node) => this.close(node));
-    const { nodes } = this.fleet;
-    const gapMs = Math.min(FIRST_PROBE_GAP_MS, FIRST_PROBES_MS / nodes.length);
-    const opened = nodes.map((node, index) => this.open(node, index * gapMs));
-    await Promise.all(opened);
-    this.dispatcher.hold(await this.jobs.queued());
-    await this.firstProbes(nodes);
+    this.fleet.on('changed', (node) => this.removeIfIdle(node));
+    await this.leases.start();
+    await this.takeUpOpen();
+    this.timer = setInterval(() => void this.takeUpOpen(), TAKE_UP_INTERVAL_MS);
+    await this.firstProbes([...this.lanes.values()].map(({ node }) => node));
   }
 
-  /** Looks at a node now. */
+  /** Looks at a node now, once this replica works with it. */
   async probe(nodeId: string): Promise<void> {
+    if (!this.lanes.has(nodeId)) await this.leases.runOnce();
     await this.lanes.get(nodeId)?.probe();
   }
 
-  /** Safe when never started, safe twice. */
-  stop(): void {
-    for (const lane of this.lanes.values()) lane.stop();
-    this.lanes.clear();
+  /** Hands all nodes over. Safe when never started, safe twice. */
+  async stop(): Promise<void> {
+    clearInterval(this.timer);
+    await this.leases.stop();
+  }
+
+  /**
+   * Takes up what is open on the nodes of this replica and followed by nobody: left by an earlier holder of the
+   * lease, or dropped on the way by an error.
+   */
+  async takeUpOpen(): Promise<void> {
+    try {
+      for (const open of await this.jobs.openOn([...this.lanes.keys()])) {
+        const { id, jobId, nodeId } = open.attempt;
+        const lane = this.lanes.get(nodeId);
+        if (lane === undefined || lane.collects(id) || this.dispatcher.isSending(jobId)) continue;
+        this.dispatcher.adopt(nodeId);
+        lane.takeUp(open);
+      }
+    } catch (error) {
+      this.log.warn(`Open attempts could not be looked for: ${messageOf(error)}`);
+    }
   }
 
   /** Removes a node at once: its unfinished jobs go elsewhere. @throws GatewayError NOT_FOUND */
@@ -78,54 +99,53 @@ export class Lanes {
     this.dispatcher.hold(await this.jobs.takeBackFrom(nodeId, 'the node was removed by an operator'));
   }
 
-  private async open(node: FleetNode, probeDelayMs: number): Promise<void> {
+  private open(node: FleetNode): void {
     const { fleet, client, settings } = this;
-    const collector = new Collector(node, client, this.sinkOf(node.id), {
-      maxResultBytes: settings.maxResultBytes,
-      timeoutMs: settings.submitTimeoutMs,
-    });
+    const collector = new Collector(
+      node,
+      client,
+      this.sinks.for(node, () => this.removeIfIdle(node)),
+      {
+        maxResultBytes: settings.maxResultBytes,
+        timeoutMs: settings.submitTimeoutMs,
+        containerTimeoutMs: settings.containerTimeoutMs,
+        noAnswerMs: settings.noAnswerMs,
+        errorWhen: settings.errorWhen,
+      },
+    );
     const prober = new Prober(node, fleet, client, this.nodesRepository, {
       intervalMs: settings.probeIntervalMs,
       timeoutMs: settings.probeTimeoutMs,
     });
-    const lane = new Lane(node, { prober, collector }, { dispatcher: this.dispatcher, jobs: this.jobs });
+    const lane = new Lane(node, prober, collector, settings.egressGroup);
+    this.lanes.get(node.id)?.stop();
     this.lanes.set(node.id, lane);
-    await lane.start(probeDelayMs);
-    this.removeIfIdle(node.id);
-  }
-
-  /** What collected results mean for the rest: committed first, then the place on the node is free. */
-  private sinkOf(nodeId: string): ResultSink {
-    return {
-      finish: async (finished) => {
-        await this.results.finish(finished);
-        this.ended(nodeId);
-      },
-      lost: async ({ attempt, containers }, reason) => {
-        await this.attempts.requeue(attempt, { state: 'lost', reason });
-        this.ended(nodeId);
-        this.dispatcher.hold([{ id: attempt.jobId, containers }]);
-      },
-    };
-  }
-
-  private ended(nodeId: string): void {
-    this.dispatcher.ended(nodeId);
-    this.removeIfIdle(nodeId);
+    this.dispatcher.laneReset(node.id);
+    lane.start(Math.min(this.opened * FIRST_PROBE_GAP_MS, FIRST_PROBES_MS));
+    this.opened += 1;
+    fleet.emit('changed', node);
+    if (this.timer !== undefined) void this.takeUpOpen();
   }
 
   private close(node: FleetNode): void {
     this.lanes.get(node.id)?.stop();
     this.lanes.delete(node.id);
+    if (this.fleet.get(node.id) !== undefined) this.fleet.emit('changed', node);
   }
 
   /** Completes a removal once nothing of ours runs on the node any more. */
-  private removeIfIdle(nodeId: string): void {
-    const lane = this.lanes.get(nodeId);
-    if (lane?.node.config.state !== 'removing' || !lane.idle) return;
-    this.nodes.remove(nodeId).catch((error: unknown) => {
-      this.log.warn(`Node ${lane.node.config.name} could not be removed yet: ${messageOf(error)}`);
+  private removeIfIdle(node: FleetNode): void {
+    if (node.config.state !== 'removing' || !this.lanes.has(node.id)) return;
+    if (this.dispatcher.loadOf(node.id).inFlight > 0) return;
+    void this.removeIfUnused(node).catch((error: unknown) => {
+      this.log.warn(`Node ${node.config.name} could not be removed yet: ${messageOf(error)}`);
     });
+  }
+
+  /** Asks the store too: open attempts may not have been taken up yet. */
+  private async removeIfUnused(node: FleetNode): Promise<void> {
+    if ((await this.jobs.openOn([node.id])).length > 0 || node.config.state !== 'removing') return;
+    if (this.fleet.get(node.id) !== undefined) await this.nodes.remove(node.id);
   }
 
   private async firstProbes(nodes: readonly FleetNode[]): Promise<void> {

@@ -1,4 +1,5 @@
-import type { ContainerInfo, NodeInfo } from '../protocol/node-info.js';
+import { performance } from 'node:perf_hooks';
+import type { ContainerInfo, NodeInfo, PendingCounts } from '../protocol/node-info.js';
 
 /** A node as operators configured it. */
 export interface NodeConfig {
@@ -21,6 +22,21 @@ export interface NodeConfig {
 /** `unknown` until the first probe has answered or failed. */
 export type NodeHealth = 'unknown' | 'up' | 'down';
 
+/**
+ * The right to work with a node, held by one replica at a time. `fence` goes up with every new holder; `validUntilMs` is
+ * on this process's monotonic clock (`performance.now()`), counted from before the lease was asked for.
+ */
+export interface Lease {
+  readonly fence: number;
+  readonly validUntilMs: number;
+}
+
+/** What the replica that holds a node's lease tells the others of it. */
+export interface NodeSummary {
+  readonly health: NodeHealth;
+  readonly pending: PendingCounts;
+}
+
 /** After so many probes in a row without an answer a node counts as down; a refused connection is certain at once. */
 const MISSED_PROBES = 2;
 
@@ -36,6 +52,8 @@ export class FleetNode {
   latencyMs: number | undefined;
   /** When the counts in `info.pending` were read, on the caller's clock, in ms. */
   pendingSeenAtMs = 0;
+  /** Undefined while another replica, or none, works with the node. */
+  lease: Lease | undefined;
   private containersById = new Map<string, ContainerInfo>();
   private missedProbes = 0;
   private lastInfo: NodeInfo | undefined;
@@ -60,9 +78,14 @@ export class FleetNode {
     return this.containersById;
   }
 
-  /** May it be given new jobs, as far as health and the operator go? */
+  /** Whether this replica may work with the node right now. */
+  get leased(): boolean {
+    return this.lease !== undefined && performance.now() < this.lease.validUntilMs;
+  }
+
+  /** May it be given new jobs by this replica, as far as lease, health and the operator go? */
   get available(): boolean {
-    return this.health === 'up' && this.config.state === 'active';
+    return this.leased && this.health === 'up' && this.config.state === 'active';
   }
 
   /**
@@ -80,10 +103,7 @@ export class FleetNode {
 
   /** @returns whether what it offers has changed since the last time */
   answered(info: NodeInfo, latencyMs: number, at: Date): boolean {
-    const changed = JSON.stringify(offerOf(this.lastInfo)) !== JSON.stringify(offerOf(info));
-    // The map of containers stays the same object until it changes; others compare it by identity.
-    if (changed) this.learn(info);
-    else this.lastInfo = info;
+    const changed = this.learnIfChanged(info);
     this.health = 'up';
     this.missedProbes = 0;
     this.latencyMs = latencyMs;
@@ -97,6 +117,25 @@ export class FleetNode {
     this.lastError = { message, at };
     this.missedProbes += 1;
     if (certain || this.missedProbes >= MISSED_PROBES || this.health === 'unknown') this.health = 'down';
+  }
+
+  /** What the other replicas are told of it. */
+  summary(): NodeSummary {
+    return { health: this.health, pending: this.lastInfo?.pending ?? { offchain: 0, onchain: 0 } };
+  }
+
+  /** Another replica works with the node and said this of it. */
+  told(summary: NodeSummary, snapshot: NodeInfo | undefined): void {
+    this.health = summary.health;
+    if (snapshot !== undefined) this.learnIfChanged({ ...snapshot, pending: summary.pending });
+  }
+
+  /** The map of containers stays the same object until it changes; others compare it by identity. */
+  private learnIfChanged(info: NodeInfo): boolean {
+    const changed = JSON.stringify(offerOf(this.lastInfo)) !== JSON.stringify(offerOf(info));
+    if (changed) this.learn(info);
+    else this.lastInfo = info;
+    return changed;
   }
 
   private learn(info: NodeInfo): void {

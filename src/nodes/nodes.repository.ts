@@ -1,13 +1,15 @@
 import { Injectable } from '@nestjs/common';
-import type { Node } from '../generated/prisma/client.js';
+import type { Node, Prisma } from '../generated/prisma/client.js';
 import { Database } from '../persistence/database.js';
 import type { NodeInfo } from '../protocol/node-info.js';
-import type { NodeConfig } from './node.js';
+import type { NodeConfig, NodeSummary } from './node.js';
 
 /** A node as it is stored: its configuration, and what it last said of itself. */
 export interface StoredNode {
   readonly config: NodeConfig;
   readonly snapshot: NodeInfo | undefined;
+  /** What the replica that works with it said of it last. */
+  readonly summary: NodeSummary | undefined;
 }
 
 /** What a new node starts with. */
@@ -49,7 +51,8 @@ export class NodesRepository {
   async saveSnapshot(id: string, snapshot: NodeInfo): Promise<void> {
     await this.database.node.update({
       where: { id },
-      data: { snapshot: JSON.parse(JSON.stringify(snapshot)) },
+      // A plain copy: JSON columns take no interfaces.
+      data: { snapshot: JSON.parse(JSON.stringify(snapshot)) as Prisma.InputJsonObject },
     });
   }
 }
@@ -67,7 +70,11 @@ async function unlessUrlTaken<T>(write: () => Promise<T>): Promise<T | undefined
 }
 
 function storedNode(row: Node): StoredNode {
-  return { config: configOf(row), snapshot: (row.snapshot as NodeInfo | null) ?? undefined };
+  return {
+    config: configOf(row),
+    snapshot: (row.snapshot as NodeInfo | null) ?? undefined,
+    summary: (row.summary as NodeSummary | null) ?? undefined,
+  };
 }
 
 function configOf(row: Node): NodeConfig {

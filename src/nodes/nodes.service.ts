@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from 'node:util';
 import { Injectable, Logger } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
 import { GatewayError } from '../errors.js';
 import { Fleet } from './fleet.js';
 import type { FleetNode, NodeConfig } from './node.js';
 import { normaliseNodeUrl } from './node-url.js';
+import { Broadcast } from '../persistence/broadcast.js';
 import { NodesRepository, type NodeChange } from './nodes.repository.js';
 
 /** What an operator may say of a node; only the URL is needed to register one. */
@@ -24,14 +26,29 @@ export class NodesService {
   constructor(
     private readonly fleet: Fleet,
     private readonly repository: NodesRepository,
+    private readonly broadcast: Broadcast,
   ) {}
 
   /** Takes the stored nodes into the fleet and registers those of the setting NODES that are new. */
   async load(urls: readonly string[]): Promise<void> {
-    for (const { config, snapshot } of await this.repository.all()) this.fleet.put(config, snapshot);
+    await this.reload();
     for (const url of new Set(urls.map(normaliseNodeUrl))) {
       if ((await this.repository.byUrl(url)) !== undefined) continue;
       await this.register({ url }, 'env');
+    }
+  }
+
+  /** Makes the fleet as it is stored: other replicas may have changed it. */
+  async reload(): Promise<void> {
+    const stored = await this.repository.all();
+    const ids = new Set(stored.map(({ config }) => config.id));
+    for (const node of this.fleet.nodes)
+      if (!ids.has(node.id)) this.fleet.put({ ...node.config, state: 'removed' });
+    for (const { config, snapshot, summary } of stored) {
+      const known = this.fleet.get(config.id);
+      if (known === undefined || !isDeepStrictEqual(known.config, config)) this.fleet.put(config, snapshot);
+      const node = known ?? this.fleet.get(config.id);
+      if (summary !== undefined && node?.lease === undefined) node?.told(summary, snapshot);
     }
   }
 
@@ -102,11 +119,13 @@ export class NodesService {
     if (config === undefined) throw urlTaken(String(change.url));
     const before = this.find(id);
     this.fleet.put(config);
+    void this.broadcast.publish('nodes', [id]);
     return this.fleet.get(id) ?? before;
   }
 
   private take(config: NodeConfig): FleetNode {
     this.fleet.put(config);
+    void this.broadcast.publish('nodes', [config.id]);
     return this.find(config.id);
   }
 }

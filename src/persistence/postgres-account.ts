@@ -18,7 +18,7 @@ export interface ServerAccount {
  * `postgres`, made if there is none. That user may be unable to reach the project, as below /root; then
  * they run inside a user namespace, where root bears another user's number but keeps access to its files.
  *
- * @param paths Directories that the server must reach: its programs and its data.
+ * @param paths What the server must reach: its programs, and its data directory, which it will own.
  * @param currentOwner Owner of an existing cluster, which must stay the owner; undefined for a new one.
  * @throws Error saying what to do when neither way is possible.
  */

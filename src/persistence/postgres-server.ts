@@ -56,7 +56,7 @@ export class PostgresServer {
     const binaries = await locatePostgresBinaries();
     await mkdir(directory, { recursive: true });
     const cluster = await stat(join(directory, 'cluster', 'data')).catch(() => undefined);
-    const account = await serverAccount([join(directory, 'cluster'), binaries.initdb], cluster);
+    const account = await serverAccount([directory, binaries.initdb], cluster);
     if (account.owner) await chown(directory, account.owner.uid, account.owner.gid);
     const server = new PostgresServer(directory, binaries, account, { ...SETTINGS, ...settings });
     if (cluster === undefined) await server.createCluster();

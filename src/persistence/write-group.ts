@@ -36,10 +36,10 @@ interface Entry<Item, Result> {
  */
 export class WriteGroup<Item, Result> {
   private readonly limits: { concurrency: number; maxItems: number; maxBytes: number };
-  private waiting: Entry<Item, Result>[] = [];
+  private readonly waiting: Entry<Item, Result>[] = [];
   private inFlight = 0;
   private scheduled = false;
-  private drained: (() => void)[] = [];
+  private readonly drained: (() => void)[] = [];
 
   constructor(private readonly options: WriteGroupOptions<Item, Result>) {
     const { concurrency = 1, maxItems = 500, maxBytes = 8 * 1024 * 1024 } = options;

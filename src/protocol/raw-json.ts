@@ -62,7 +62,7 @@ const WORD_BY_FIRST_BYTE = new Map<number, string>(
 );
 
 /** Bytes that may follow a backslash, but for `u`: " \ / b f n r t */
-const SIMPLE_ESCAPES = new Set([...'"\\/bfnrt'].map((char) => char.charCodeAt(0)));
+const SIMPLE_ESCAPES = new Set(Array.from('"\\/bfnrt', (char) => char.charCodeAt(0)));
 
 /**
  * The one value that a whole text holds.

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { Queue, type QueueOptions, Worker, type WorkerOptions, createPostgresBackend } from 'bullmq';
 
@@ -14,8 +15,8 @@ function backendFor(connection: object): typeof createPostgresBackend | undefine
   return 'connectionString' in connection ? createPostgresBackend : undefined;
 }
 
-/** Pause of a worker after it found the store away, in milliseconds; BullMQ's default is 15 s. */
-const WORKER_TIMING = { runRetryDelay: 1_000 };
+/** Pause of a worker after it found the store away; BullMQ's default is 15 s. */
+const RETRY_PAUSE_MS = 1_000;
 
 const logger = new Logger('Queue');
 
@@ -39,35 +40,59 @@ function logErrors(source: {
   });
 }
 
+/** Longest wait for a store that is away, or a message under way, when closing, in milliseconds. */
+const CLOSE_LIMIT_MS = 5_000;
+
 /**
  * A BullMQ queue on the store that its connection names. Its calls fail at once while the store is away; by
  * default ioredis would keep them, and their callers, until Redis is back.
  */
 export class BackedQueue extends Queue {
   constructor(name: string, options: QueueOptions) {
-    super(name, onRedis(options, { enableOfflineQueue: false }), backendFor(options.connection) as never);
+    super(name, onRedis(options, IMPATIENT), backendFor(options.connection) as never);
     logErrors(this);
+  }
+
+  /** Never rejects, and ends even when the store is away. */
+  override close(): Promise<void> {
+    return closeInTime(super.close(), () => this.disconnect());
   }
 }
 
 /** A BullMQ worker on the store that its connection names; it waits for the store as long as it takes. */
 export class BackedWorker extends Worker {
   constructor(name: string, processor: ConstructorParameters<typeof Worker>[1], options: WorkerOptions) {
-    const patient = { ...options, ...WORKER_TIMING };
-    super(
-      name,
-      processor,
-      onRedis(patient, { enableOfflineQueue: true }),
-      backendFor(options.connection) as never,
-    );
+    const patient = { ...options, runRetryDelay: RETRY_PAUSE_MS };
+    super(name, processor, onRedis(patient, PATIENT), backendFor(options.connection) as never);
     logErrors(this);
+  }
+
+  /**
+   * Takes no more messages and waits for those under way. Never rejects, and ends even when the store is
+   * away; a message cut off is delivered again.
+   */
+  override close(force = false): Promise<void> {
+    return closeInTime(super.close(force), () => Promise.all([this.backend.disconnectBlocking(false), this.disconnect()]));
   }
 }
 
-function onRedis<Options extends QueueOptions>(
-  options: Options,
-  redis: { enableOfflineQueue: boolean },
-): Options {
+/** Options of ioredis: fail what is asked while Redis is away, and what was under way when it went. */
+const IMPATIENT = { enableOfflineQueue: false, maxRetriesPerRequest: 0 };
+/** BullMQ demands this of workers. Said explicitly because Nest hands a worker the options of its queue. */
+const PATIENT = { enableOfflineQueue: true, maxRetriesPerRequest: null };
+
+function onRedis<Options extends QueueOptions>(options: Options, redis: typeof IMPATIENT | typeof PATIENT): Options {
   if (backendFor(options.connection)) return options;
   return { ...options, connection: { ...options.connection, ...redis } };
+}
+
+/** BullMQ closes politely, which takes a connection; without one it would wait for ever. */
+async function closeInTime(closing: Promise<void>, disconnect: () => Promise<unknown>): Promise<void> {
+  const polite = closing.then(
+    () => true,
+    () => false,
+  );
+  if (await Promise.race([polite, sleep(CLOSE_LIMIT_MS, false, { ref: false })])) return;
+  // Stops the attempts to reconnect; the promise itself may stay open.
+  void disconnect().catch(() => undefined);
 }

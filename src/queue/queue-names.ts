@@ -7,4 +7,4 @@ export interface RetryPayload {
 }
 
 /** The periodic duties: the name of a message of the `duties` queue, and of the scheduler that sends it. */
-export type Duty = 'retention';
+export type Duty = 'sweep' | 'retention';

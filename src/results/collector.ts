@@ -1,20 +1,32 @@
 import { Logger } from '@nestjs/common';
-import type { AcceptedJob } from '../dispatch/dispatcher.js';
+import type { ErrorPatterns } from '../config/settings.js';
+import type { DeliveredJob } from '../dispatch/dispatcher.js';
 import { messageOf } from '../errors.js';
 import { failureResult } from '../jobs/job-state.js';
 import type { FinishedAttempt } from '../jobs/results-store.js';
 import type { FleetNode } from '../nodes/node.js';
-import type { NodeClient } from '../nodes/node-client.js';
+import type { NodeClient, ResultsReply } from '../nodes/node-client.js';
 import type { OversizeRow, ResultRow } from '../protocol/result-rows.js';
 import { FIRST_PAUSE_MS, nextPauseMs } from './poll-schedule.js';
 import { ReplySizes } from './reply-sizes.js';
+import { verdictOf, type Verdict } from './verdict.js';
 
-/** Where collected results go. Each promise resolves when the result is committed. */
+/** Where collected results go. Each promise resolves when what it says is committed. */
 export interface ResultSink {
   /** The job is over. */
-  finish(attempt: FinishedAttempt): Promise<void>;
-  /** The node accepted the job and does not know it any more. */
-  lost(job: AcceptedJob, reason: string): Promise<void>;
+  finish(job: DeliveredJob, finished: FinishedAttempt): Promise<void>;
+  /** The node has a job of which that was not certain. */
+  confirm(job: DeliveredJob): Promise<void>;
+  /** The job ended in a way that another attempt may not; `finished` is delivered if there is none left. */
+  retry(job: DeliveredJob, verdict: Verdict & { kind: 'retry' }, finished: FinishedAttempt): Promise<void>;
+  /** The node had accepted the job and does not have it any more. */
+  lost(job: DeliveredJob, reason: string): Promise<void>;
+  /** The node that may have had the job does not have it. */
+  absent(job: DeliveredJob, reason: string): Promise<void>;
+  /** The node gave no answer. */
+  silent(): void;
+  /** Everything of ours has vanished from the node at once, though it did not restart. */
+  vanished(): void;
 }
 
 export interface CollectorOptions {
@@ -22,17 +34,26 @@ export interface CollectorOptions {
   readonly maxResultBytes: number;
   /** How long a node may take to start its reply, and then between two parts of it, in ms. */
   readonly timeoutMs: number;
+  /** A job that runs longer than this for each container, and a little, is lost, in ms. */
+  readonly containerTimeoutMs: number;
+  /** How long a node is asked in vain for a job that it was not seen to have, in ms. */
+  readonly noAnswerMs: number;
+  readonly errorWhen: ErrorPatterns;
 }
 
 /** A job to be collected. Times on the clock of `Date.now()`. */
 interface Watch {
-  readonly job: AcceptedJob;
+  readonly job: DeliveredJob;
   readonly since: number;
+  /** Whether the node shows its rows to this gateway's address. */
+  readonly visible: boolean;
   dueAt: number;
   wantedUntil: number;
+  /** The node was seen to have it. */
+  seen: boolean;
   /** How often in a row the node did not know it. */
   absences: number;
-  /** It is being asked about, or its result is being committed. */
+  /** It is being asked about, or its end is being committed. */
   busy: boolean;
 }
 
@@ -43,20 +64,39 @@ const REQUEST_GAP_MS = 10;
 const FAILURE_PAUSE_MS = 1_000;
 /** `[]` is the only sign of a lost job; one could be a hiccup. */
 const ABSENCES_MEAN_LOST = 2;
+const ABSENCE_PAUSE_MS = 2_000;
+/** Allowed beyond the containers' own time limits, in ms. */
+const RUNNING_GRACE_MS = 30_000;
 
 /**
- * Owner of the jobs that run on one node: asks for many of them with one request, commits what has ended and
- * notices what the node has lost. One request at a time. Whatever was collected but could not be committed is
- * collected again, since the node keeps its results.
+ * Owner of the jobs that a node has or may have: asks for many of them with one request, commits what has ended and
+ * notices what is not there. One request at a time. Whatever was collected but could not be committed is collected
+ * again, since the node keeps its results.
+ *
+ * | what the node says of a job | what it means |
+ * |---|---|
+ * | running, success, failed | it has it; the end is judged by `verdictOf` |
+ * | nothing, twice in a row | it was accepted: lost. It was not certain to be there: absent |
+ * | no answer at all for `noAnswerMs` | absent or lost, if the node was never seen to have it; else it is waited for |
+ * | running for longer than its containers may take | lost |
+ *
+ * A node shows a job only to the address that sent it, so absence is believed of jobs sent from here alone; others
+ * are waited for until their time is up.
  */
 export class Collector {
   private readonly log = new Logger(Collector.name);
+  /** By attempt: of one job, a cancelled attempt and a newer one may be here at the same time. */
   private readonly watches = new Map<string, Watch>();
+  private readonly attemptOf = new Map<string, string>();
   private readonly sizes = new ReplySizes(MAX_IDS);
   private timer: NodeJS.Timeout | undefined;
   private timerAt = Infinity;
   private asking = false;
   private stopped = false;
+  /** Since when the node has given no answer. */
+  private silentSince: number | undefined;
+  /** A job that ended here lately: the node keeps results over a restart, so it knows this one. */
+  private witness: string | undefined;
 
   constructor(
     private readonly node: FleetNode,
@@ -65,16 +105,21 @@ export class Collector {
     private readonly options: CollectorOptions,
   ) {}
 
-  /** Jobs on this node that have not ended. */
-  get size(): number {
-    return this.watches.size;
+  /** Whether this attempt is being collected. */
+  has(attemptId: string): boolean {
+    return this.watches.has(attemptId);
   }
 
-  /** Collects this job from now on. `since` is when the node accepted it. */
-  watch(job: AcceptedJob, since = Date.now()): void {
+  /**
+   * Collects this job from now on.
+   * @param since when the node accepted it
+   * @param visible false if it was sent from another address than this gateway's
+   */
+  watch(job: DeliveredJob, since = Date.now(), visible = true): void {
     const dueAt = Date.now() + FIRST_PAUSE_MS;
-    const { jobId } = job.attempt;
-    this.watches.set(jobId, { job, since, dueAt, wantedUntil: 0, absences: 0, busy: false });
+    const state = { dueAt, wantedUntil: 0, seen: false, absences: 0, busy: false };
+    this.watches.set(job.attempt.id, { job, since, visible, ...state });
+    this.attemptOf.set(job.attempt.jobId, job.attempt.id);
     this.wakeAt(dueAt);
   }
 
@@ -82,7 +127,7 @@ export class Collector {
   hurry(jobIds: readonly string[], untilMs: number): void {
     const now = Date.now();
     for (const id of jobIds) {
-      const watch = this.watches.get(id);
+      const watch = this.watches.get(this.attemptOf.get(id) ?? '');
       if (watch === undefined) continue;
       watch.wantedUntil = untilMs;
       watch.dueAt = Math.min(watch.dueAt, now);
@@ -95,42 +140,46 @@ export class Collector {
     this.stopped = true;
     clearTimeout(this.timer);
     this.watches.clear();
+    this.attemptOf.clear();
   }
 
   /** Asks once about the jobs that are due, and commits what came. Never throws. */
   async runOnce(): Promise<void> {
     const due = this.takeDue();
-    if (due.length === 0) return;
+    const first = due[0];
+    if (first === undefined) return;
     const asked = new Map(due.map((watch) => [watch.job.nodeJobId, watch]));
     const commits: Promise<void>[] = [];
-    const seen = new Set<string>();
-    const intermediate = isChain(due[0] as Watch);
+    const answered = new Set<Watch>();
+    let witnessSeen = false;
     const onRow = (row: ResultRow | OversizeRow): void => {
-      const id = row.id ?? (asked.size === 1 ? due[0]?.job.nodeJobId : undefined);
+      const id = row.id ?? (asked.size === 1 ? first.job.nodeJobId : undefined);
+      witnessSeen ||= id !== undefined && id === this.witness;
       const watch = id === undefined ? undefined : asked.get(id);
-      if (watch === undefined || seen.has(watch.job.nodeJobId)) return;
-      seen.add(watch.job.nodeJobId);
-      const finished = this.readRow(watch, row);
-      if (finished === undefined) this.postpone(watch);
-      else commits.push(this.conclude(watch, () => this.sink.finish(finished)));
+      if (watch === undefined || answered.has(watch)) return;
+      answered.add(watch);
+      commits.push(this.takeRow(watch, row));
     };
-    const limits = { timeoutMs: this.options.timeoutMs, maxRowBytes: this.options.maxResultBytes };
     const ids = [...asked.keys()];
-    const reply = await this.client.results(this.node.config, { ids, intermediate }, limits, onRow);
-    const missing = due.filter((watch) => !seen.has(watch.job.nodeJobId));
+    const suspicious = due.length > 1 && due.every((watch) => watch.absences > 0);
+    const withWitness = suspicious && this.witness !== undefined ? [...ids, this.witness] : ids;
+    const limits = { timeoutMs: this.options.timeoutMs, maxRowBytes: this.options.maxResultBytes };
+    const query = { ids: withWitness, intermediate: isChain(first) };
+    const reply = await this.client.results(this.node.config, query, limits, onRow);
+    const missing = due.filter((watch) => !answered.has(watch));
     if (reply.kind === 'complete') {
+      this.silentSince = undefined;
       this.sizes.worked();
-      for (const watch of missing) commits.push(this.notFound(watch));
+      const unknownHere = withWitness !== ids && missing.length === due.length && !witnessSeen;
+      if (unknownHere) this.sink.vanished();
+      for (const watch of missing) commits.push(unknownHere ? this.overdue(watch) : this.missed(watch));
     } else {
-      const pauseMs = reply.kind === 'limited' ? reply.pauseMs : FAILURE_PAUSE_MS;
-      // Too large or too slow a reply looks like any other failure: ask for fewer.
-      if (reply.kind !== 'limited' && reply.kind !== 'unreachable') this.sizes.failed(ids.length);
-      for (const watch of missing) this.release(watch, Date.now() + pauseMs);
+      for (const watch of missing) commits.push(this.unanswered(watch, reply, ids.length));
     }
     await Promise.all(commits);
   }
 
-  /** The jobs to ask about now: of one kind, as many as the reply may hold, longest overdue first. */
+  /** The jobs to ask about now: of one kind, as many as the reply may hold, those that callers wait for first. */
   private takeDue(): Watch[] {
     const now = Date.now();
     const due = [...this.watches.values()].filter((watch) => !watch.busy && watch.dueAt <= now);
@@ -143,50 +192,86 @@ export class Collector {
     return taken;
   }
 
-  private readRow(watch: Watch, row: ResultRow | OversizeRow): FinishedAttempt | undefined {
-    const { attempt, containers } = watch.job;
+  private async takeRow(watch: Watch, row: ResultRow | OversizeRow): Promise<void> {
+    const { job } = watch;
+    if (!watch.seen && !job.certain) await this.sink.confirm(job).catch(() => undefined);
+    watch.seen = true;
     if ('oversize' in row) {
       const reason = `The result is larger than ${this.options.maxResultBytes} bytes`;
-      return {
-        attempt,
-        state: 'failed',
-        reason,
-        result: failureResult(containers, reason),
-        intermediate: null,
-      };
+      const result = failureResult(job.containers, reason);
+      const failed = { attempt: job.attempt, state: 'failed', reason, result, intermediate: null } as const;
+      return this.conclude(watch, () => this.sink.finish(job, failed));
     }
-    if (row.status === 'running') return undefined;
-    this.sizes.learn(kindOf(watch.job), row.result.length + (row.intermediate?.length ?? 0));
-    return {
-      attempt,
+    if (row.status === 'running') return this.overdue(watch);
+    this.witness = job.nodeJobId;
+    this.sizes.learn(kindOf(job), row.result.length + (row.intermediate?.length ?? 0));
+    const verdict = verdictOf(row, job.containers, this.options.errorWhen);
+    const finished: FinishedAttempt = {
+      attempt: job.attempt,
       state: row.status === 'success' ? 'succeeded' : 'failed',
       reason: row.status === 'success' ? null : 'the container failed',
       result: row.result,
       intermediate: row.intermediate ?? null,
     };
+    await this.conclude(watch, () =>
+      verdict.kind === 'final' ? this.sink.finish(job, finished) : this.sink.retry(job, verdict, finished),
+    );
   }
 
-  private async notFound(watch: Watch): Promise<void> {
+  /** Found running, or not to be believed absent: lost if its time is up, else asked about again. */
+  private async overdue(watch: Watch): Promise<void> {
+    const now = Date.now();
+    const ageMs = now - watch.since;
+    const limitMs = this.options.containerTimeoutMs * watch.job.containers.length + RUNNING_GRACE_MS;
+    if (ageMs > limitMs) return this.conclude(watch, () => this.sink.lost(watch.job, 'it ran for too long'));
+    watch.absences = 0;
+    this.release(watch, now + nextPauseMs(ageMs, watch.wantedUntil > now));
+  }
+
+  /** The node answered and does not know the job. */
+  private async missed(watch: Watch): Promise<void> {
+    if (!watch.visible) return this.overdue(watch);
     watch.absences += 1;
-    if (watch.absences < ABSENCES_MEAN_LOST) return this.release(watch, Date.now() + FAILURE_PAUSE_MS);
-    await this.conclude(watch, () => this.sink.lost(watch.job, 'the node does not know the job any more'));
+    if (watch.absences < ABSENCES_MEAN_LOST) return this.release(watch, Date.now() + ABSENCE_PAUSE_MS);
+    const { job } = watch;
+    if (job.certain) {
+      return this.conclude(watch, () => this.sink.lost(job, 'the node does not know the job any more'));
+    }
+    await this.conclude(watch, () =>
+      this.sink.absent(job, 'no answer to the submission, and the node does not have it'),
+    );
+  }
+
+  private async unanswered(watch: Watch, reply: ResultsReply, asked: number): Promise<void> {
+    const now = Date.now();
+    if (reply.kind === 'limited') return this.release(watch, now + reply.pauseMs);
+    // Too large or too slow a reply looks like any other failure: ask for fewer.
+    if (reply.kind !== 'unreachable') this.sizes.failed(asked);
+    this.silentSince ??= now;
+    this.sink.silent();
+    const silentMs = now - Math.max(this.silentSince, watch.since);
+    if (!watch.seen && silentMs >= this.options.noAnswerMs) {
+      const reason = `the node was not seen to have it and gave no answer for ${Math.round(silentMs / 1_000)} s`;
+      const { job } = watch;
+      return this.conclude(watch, () =>
+        job.certain ? this.sink.lost(job, reason) : this.sink.absent(job, reason),
+      );
+    }
+    await this.overdue(watch);
+    watch.dueAt = Math.max(watch.dueAt, now + FAILURE_PAUSE_MS);
   }
 
   /** Forgets the job once its end is committed; else it is asked about again. */
   private async conclude(watch: Watch, commit: () => Promise<void>): Promise<void> {
+    const { id, jobId } = watch.job.attempt;
     try {
       await commit();
-      this.watches.delete(watch.job.attempt.jobId);
+      this.watches.delete(id);
+      if (this.attemptOf.get(jobId) === id) this.attemptOf.delete(jobId);
     } catch (error) {
-      this.log.warn(`Job ${watch.job.attempt.jobId} will be collected again: ${messageOf(error)}`);
+      this.log.warn(`Job ${jobId} will be collected again: ${messageOf(error)}`);
       this.release(watch, Date.now() + FAILURE_PAUSE_MS);
     }
-  }
-
-  private postpone(watch: Watch): void {
-    const now = Date.now();
-    watch.absences = 0;
-    this.release(watch, now + nextPauseMs(now - watch.since, watch.wantedUntil > now));
   }
 
   private release(watch: Watch, dueAt: number): void {
@@ -217,6 +302,6 @@ function isChain(watch: Watch): boolean {
   return watch.job.containers.length > 1;
 }
 
-function kindOf(job: AcceptedJob): string {
+function kindOf(job: DeliveredJob): string {
   return job.containers.join(' ');
 }

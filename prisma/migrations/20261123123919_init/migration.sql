@@ -21,8 +21,21 @@ CREATE TABLE "nodes" (
     "snapshot" JSONB,
     "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     "updated_at" TIMESTAMPTZ(3) NOT NULL,
+    "lease_holder" UUID,
+    "lease_until" TIMESTAMPTZ(3),
+    "lease_fence" INTEGER NOT NULL DEFAULT 0,
+    "summary" JSONB,
 
     CONSTRAINT "nodes_pkey" PRIMARY KEY ("id")
+);
+
+-- CreateTable
+CREATE TABLE "replicas" (
+    "id" UUID NOT NULL,
+    "started_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    "seen_at" TIMESTAMPTZ(3) NOT NULL,
+
+    CONSTRAINT "replicas_pkey" PRIMARY KEY ("id")
 );
 
 -- CreateTable
@@ -34,6 +47,10 @@ CREATE TABLE "jobs" (
     "requires_proof" BOOLEAN NOT NULL,
     "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     "finished_at" TIMESTAMPTZ(3),
+    "generation" INTEGER NOT NULL DEFAULT 1,
+    "failures" INTEGER NOT NULL DEFAULT 0,
+    "deadline_at" TIMESTAMPTZ(3) NOT NULL,
+    "retry_at" TIMESTAMPTZ(3),
 
     CONSTRAINT "jobs_pkey" PRIMARY KEY ("id")
 );
@@ -49,10 +66,11 @@ CREATE TABLE "job_requests" (
 -- CreateTable
 CREATE TABLE "job_results" (
     "job_id" UUID NOT NULL,
+    "generation" INTEGER NOT NULL DEFAULT 1,
     "result" BYTEA NOT NULL,
     "intermediate" BYTEA,
 
-    CONSTRAINT "job_results_pkey" PRIMARY KEY ("job_id")
+    CONSTRAINT "job_results_pkey" PRIMARY KEY ("job_id","generation")
 );
 
 -- CreateTable
@@ -61,6 +79,8 @@ CREATE TABLE "attempts" (
     "job_id" UUID NOT NULL,
     "node_id" UUID NOT NULL,
     "number" INTEGER NOT NULL,
+    "generation" INTEGER NOT NULL DEFAULT 1,
+    "egress_group" TEXT NOT NULL DEFAULT 'default',
     "state" "attempt_state" NOT NULL,
     "node_job_id" TEXT,
     "reason" TEXT,
@@ -78,7 +98,16 @@ CREATE UNIQUE INDEX "nodes_url_key" ON "nodes"("url") WHERE (state <> 'removed')
 CREATE INDEX "jobs_caller_id_idx" ON "jobs"("caller", "id");
 
 -- CreateIndex
+CREATE INDEX "jobs_unfinished_idx" ON "jobs"("caller", "id") WHERE (finished_at IS NULL);
+
+-- CreateIndex
 CREATE INDEX "jobs_queued_idx" ON "jobs"("id") WHERE (state = 'queued');
+
+-- CreateIndex
+CREATE INDEX "jobs_retrying_idx" ON "jobs"("retry_at") WHERE (state = 'retrying');
+
+-- CreateIndex
+CREATE INDEX "jobs_failed_idx" ON "jobs"("id") WHERE (state = 'failed');
 
 -- CreateIndex
 CREATE INDEX "jobs_finished_idx" ON "jobs"("finished_at") WHERE (finished_at IS NOT NULL);

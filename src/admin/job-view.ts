@@ -1,0 +1,85 @@
+import type { Attempt, Job } from '../generated/prisma/client.js';
+import type { JobRecord } from '../jobs/operations.repository.js';
+
+/** A job as a list shows it. */
+export function jobRow(job: Job): object {
+  const { id, caller, state, containers, requiresProof, generation, failures } = job;
+  const { createdAt, finishedAt, retryAt, deadlineAt } = job;
+  return {
+    id,
+    caller,
+    state,
+    containers,
+    requiresProof,
+    generation,
+    failures,
+    createdAt,
+    finishedAt,
+    retryAt,
+    deadlineAt,
+  };
+}
+
+/** A job with its timeline in plain words. */
+export function jobView({ job, attempts, nodeNames, results }: JobRecord): object {
+  return {
+    ...jobRow(job),
+    attempts: attempts.map((attempt) => ({
+      id: attempt.id,
+      number: attempt.number,
+      generation: attempt.generation,
+      node: { id: attempt.nodeId, name: nodeNames.get(attempt.nodeId) ?? null },
+      nodeJobId: attempt.nodeJobId ?? attempt.id,
+      state: attempt.state,
+      reason: attempt.reason,
+      createdAt: attempt.createdAt,
+      acceptedAt: attempt.acceptedAt,
+      finishedAt: attempt.finishedAt,
+    })),
+    results,
+    timeline: timelineOf(job, attempts, nodeNames),
+  };
+}
+
+function timelineOf(
+  job: Job,
+  attempts: readonly Attempt[],
+  nodeNames: ReadonlyMap<string, string>,
+): { at: Date; text: string }[] {
+  const entries = [{ at: job.createdAt, text: `Accepted from ${job.caller}` }];
+  for (const attempt of attempts) {
+    const node = nodeNames.get(attempt.nodeId) ?? attempt.nodeId;
+    const what = `Attempt ${attempt.number}`;
+    entries.push({ at: attempt.createdAt, text: `${what}: sent to ${node}` });
+    if (attempt.acceptedAt !== null)
+      entries.push({ at: attempt.acceptedAt, text: `${what}: ${node} accepted it` });
+    if (attempt.finishedAt !== null)
+      entries.push({ at: attempt.finishedAt, text: `${what}: ${ending(attempt, node)}` });
+  }
+  if (job.state === 'retrying' && job.retryAt !== null) {
+    entries.push({ at: job.retryAt, text: 'Will be tried again' });
+  }
+  if (job.finishedAt !== null) entries.push({ at: job.finishedAt, text: `The job ended: ${job.state}` });
+  return entries.sort((a, b) => a.at.getTime() - b.at.getTime());
+}
+
+function ending(attempt: Attempt, node: string): string {
+  const because = attempt.reason === null ? '' : `: ${attempt.reason}`;
+  switch (attempt.state) {
+    case 'succeeded':
+      return `${node} finished it`;
+    case 'failed':
+      return `failed on ${node}${because}`;
+    case 'refused':
+      return `${node} will not take this job${because}`;
+    case 'unreachable':
+      return `did not get through to ${node}${because}`;
+    case 'lost':
+      return `lost on ${node}${because}`;
+    case 'superseded':
+      return `${node} finished it after the job had ended; ignored${because}`;
+    case 'sending':
+    case 'running':
+      return 'still open';
+  }
+}

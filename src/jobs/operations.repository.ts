@@ -1,0 +1,103 @@
+import { Injectable } from '@nestjs/common';
+import { Settings } from '../config/settings.js';
+import type { Attempt, Job } from '../generated/prisma/client.js';
+import { Database } from '../persistence/database.js';
+import type { JobState } from './job-state.js';
+
+/** Which jobs an operator asks for; what is left out does not matter. */
+export interface JobFilter {
+  readonly status?: JobState | undefined;
+  /** A node that an attempt was made on. */
+  readonly node?: string | undefined;
+  readonly container?: string | undefined;
+  readonly caller?: string | undefined;
+}
+
+/** A result as operators see it: not the bytes, which may be many. */
+export interface ResultPreview {
+  readonly generation: number;
+  readonly bytes: number;
+  /** The beginning of the text. */
+  readonly preview: string;
+}
+
+/** A job with everything that happened to it. */
+export interface JobRecord {
+  readonly job: Job;
+  readonly attempts: readonly Attempt[];
+  readonly nodeNames: ReadonlyMap<string, string>;
+  readonly results: readonly ResultPreview[];
+}
+
+const PREVIEW_BYTES = 2_000;
+
+/** Operators' view of jobs, and what they may do to them. */
+@Injectable()
+export class OperationsRepository {
+  constructor(
+    private readonly database: Database,
+    private readonly settings: Settings,
+  ) {}
+
+  /** Newest first. @param before only jobs that arrived before this one */
+  async list(filter: JobFilter, before: string | undefined, limit: number): Promise<Job[]> {
+    const { status, node, container, caller } = filter;
+    return this.database.job.findMany({
+      where: {
+        ...(status === undefined ? {} : { state: status }),
+        ...(caller === undefined ? {} : { caller }),
+        ...(container === undefined ? {} : { containers: { has: container } }),
+        ...(node === undefined ? {} : { attempts: { some: { nodeId: node } } }),
+        ...(before === undefined ? {} : { id: { lt: before } }),
+      },
+      orderBy: { id: 'desc' },
+      take: limit,
+    });
+  }
+
+  async find(id: string): Promise<JobRecord | undefined> {
+    const found = await this.database.job.findUnique({
+      where: { id },
+      include: { attempts: { orderBy: { number: 'asc' } } },
+    });
+    if (found === null) return undefined;
+    const { attempts, ...job } = found;
+    const nodes = await this.database.node.findMany({
+      where: { id: { in: attempts.map(({ nodeId }) => nodeId) } },
+      select: { id: true, name: true },
+    });
+    const results = await this.database.$queryRaw<{ generation: number; bytes: number; head: Uint8Array }[]>`
+      SELECT generation, octet_length(result) AS bytes, substring(result FROM 1 FOR ${PREVIEW_BYTES}) AS head
+      FROM job_results WHERE job_id = ${id}::uuid ORDER BY generation`;
+    return {
+      job,
+      attempts,
+      nodeNames: new Map(nodes.map(({ id: nodeId, name }) => [nodeId, name])),
+      results: results.map(({ generation, bytes, head }) => {
+        return { generation, bytes, preview: Buffer.from(head).toString() };
+      }),
+    };
+  }
+
+  /** Any state that is not terminal → `cancelled`. @returns whether it was so */
+  async cancel(id: string, result: (containers: readonly string[]) => Buffer): Promise<boolean> {
+    const job = await this.database.job.findUnique({ where: { id }, select: { containers: true } });
+    if (job === null) return false;
+    const cancelled = await this.database.$executeRaw`
+      WITH job AS (
+        UPDATE jobs SET state = 'cancelled', finished_at = now(), retry_at = NULL
+        WHERE id = ${id}::uuid AND finished_at IS NULL RETURNING id, generation)
+      INSERT INTO job_results (job_id, generation, result)
+      SELECT id, generation, ${result(job.containers)} FROM job`;
+    return cancelled === 1;
+  }
+
+  /** `failed` or `cancelled` → `queued`, as a new generation with all its attempts and time. @returns those that were */
+  async retry(ids: readonly string[]): Promise<string[]> {
+    const rows = await this.database.$queryRaw<{ id: string }[]>`
+      UPDATE jobs SET state = 'queued', generation = generation + 1, failures = 0, finished_at = NULL,
+             deadline_at = now() + make_interval(secs => ${this.settings.jobDeadline}::float8 / 1000)
+      WHERE id = ANY(${ids}::uuid[]) AND state IN ('failed', 'cancelled') RETURNING id`;
+    return rows.map(({ id }) => id).sort();
+  }
+}

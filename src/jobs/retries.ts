@@ -1,0 +1,58 @@
+import { InjectQueue } from '@nestjs/bullmq';
+import { Injectable, Logger } from '@nestjs/common';
+import type { Queue } from 'bullmq';
+import { Settings } from '../config/settings.js';
+import type { Attempt, AttemptEnding } from '../dispatch/attempt-store.js';
+import { messageOf } from '../errors.js';
+import { QUEUES, type RetryPayload } from '../queue/queue-names.js';
+import { AttemptsRepository } from './attempts.repository.js';
+import { ResultsStore, type FinishedAttempt } from './results-store.js';
+
+/**
+ * Attempts that failed after they had reached a node: the job goes again after a pause that doubles with each failure,
+ * or ends with what the last attempt left. The pause is a delayed message; if it gets lost, the sweep finds the job.
+ */
+@Injectable()
+export class Retries {
+  private readonly log = new Logger(Retries.name);
+
+  constructor(
+    private readonly attempts: AttemptsRepository,
+    private readonly results: ResultsStore,
+    private readonly settings: Settings,
+    @InjectQueue(QUEUES.retries) private readonly queue: Queue<RetryPayload>,
+  ) {}
+
+  /**
+   * @param limit how many failures the job may have in all
+   * @param lastResort how the job ends if there is no further attempt
+   */
+  async take(
+    attempt: Attempt,
+    ending: AttemptEnding,
+    limit: number,
+    lastResort: FinishedAttempt,
+  ): Promise<void> {
+    const delayMs = this.pauseBefore(attempt.number + 1);
+    const outcome = await this.attempts.retry(attempt, ending, { delayMs, limit });
+    if (outcome === 'exhausted') await this.results.finish(lastResort);
+    else if (outcome === 'retrying') void this.announce(attempt.jobId, delayMs);
+    // A stale attempt of a job that is over still has to be closed; the store records it as superseded.
+    else await this.results.finishSuperseded(attempt.id, ending.reason);
+  }
+
+  /** Exponential, less a random part of up to half, so that jobs that failed together do not come back together. */
+  private pauseBefore(attemptNumber: number): number {
+    const { retryBaseMs, retryMaxMs } = this.settings;
+    const fullMs = Math.min(retryMaxMs, retryBaseMs * 2 ** (attemptNumber - 2));
+    return fullMs * (0.5 + Math.random() / 2);
+  }
+
+  private async announce(jobId: string, delayMs: number): Promise<void> {
+    try {
+      await this.queue.add('retry', { jobId }, { delay: Math.round(delayMs) });
+    } catch (error) {
+      this.log.warn(`The retry of job ${jobId} is left to the sweep: ${messageOf(error)}`);
+    }
+  }
+}

@@ -1,0 +1,53 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { Dispatcher } from '../dispatch/dispatcher.js';
+import { messageOf } from '../errors.js';
+import { JobEvents } from '../jobs/job-events.js';
+import { JobsRepository } from '../jobs/jobs.repository.js';
+import { NodesService } from '../nodes/nodes.service.js';
+import { Broadcast } from '../persistence/broadcast.js';
+import { LeaseKeeper } from './lease-keeper.js';
+
+/** Keeps this replica in step with the others: what one of them commits, the others hear and act on. */
+@Injectable()
+export class Replicas {
+  private readonly log = new Logger(Replicas.name);
+
+  constructor(
+    private readonly broadcast: Broadcast,
+    private readonly dispatcher: Dispatcher,
+    private readonly jobs: JobsRepository,
+    private readonly events: JobEvents,
+    private readonly nodes: NodesService,
+    private readonly leases: LeaseKeeper,
+  ) {}
+
+  /** Listens from now on; takes in what waits whenever the connection was made. */
+  async start(): Promise<void> {
+    this.dispatcher.on('queued', (jobId) => void this.broadcast.publish('queued', [jobId]));
+    this.broadcast.on('queued', (ids) => this.attempt(() => this.hold(ids)));
+    this.broadcast.on('finished', (ids) => {
+      for (const id of ids) this.events.emit('finished', id);
+    });
+    this.broadcast.on('nodes', () => {
+      this.attempt(async () => {
+        await this.nodes.reload();
+        await this.leases.runOnce();
+      });
+    });
+    this.broadcast.on('connected', () => this.attempt(() => this.hold()));
+    await this.broadcast.start();
+  }
+
+  /** Safe when never started, safe twice. */
+  async stop(): Promise<void> {
+    await this.broadcast.stop();
+  }
+
+  private async hold(ids?: readonly string[]): Promise<void> {
+    this.dispatcher.hold(await this.jobs.queued(ids));
+  }
+
+  private attempt(act: () => Promise<void>): void {
+    act().catch((error: unknown) => this.log.warn(`News could not be acted on: ${messageOf(error)}`));
+  }
+}

@@ -1,0 +1,94 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { Settings } from '../config/settings.js';
+import { Dispatcher, type DeliveredJob } from '../dispatch/dispatcher.js';
+import { AttemptsRepository } from '../jobs/attempts.repository.js';
+import { failureResult } from '../jobs/job-state.js';
+import { ResultsStore, type FinishedAttempt } from '../jobs/results-store.js';
+import { Retries } from '../jobs/retries.js';
+import { Broadcast } from '../persistence/broadcast.js';
+import type { FleetNode } from '../nodes/node.js';
+import type { ResultSink } from '../results/collector.js';
+
+/** How long a node is left alone from which all our jobs vanished at once, in ms. */
+const VANISHED_PAUSE_MS = 60_000;
+
+/** What a collector's findings mean for the rest of the gateway: committed first, then the place on the node is free. */
+@Injectable()
+export class ResultSinks {
+  private readonly log = new Logger(ResultSinks.name);
+
+  constructor(
+    private readonly settings: Settings,
+    private readonly dispatcher: Dispatcher,
+    private readonly attempts: AttemptsRepository,
+    private readonly results: ResultsStore,
+    private readonly retries: Retries,
+    private readonly broadcast: Broadcast,
+  ) {}
+
+  /** @param onEnded called when a job is over on the node */
+  for(node: FleetNode, onEnded: () => void): ResultSink {
+    const { dispatcher, attempts, results, settings } = this;
+    const ended = (job: DeliveredJob): void => {
+      dispatcher.ended(job);
+      onEnded();
+    };
+    return {
+      async finish(job, finished) {
+        await results.finish(finished);
+        dispatcher.pairSeen(node.id, job.containers, true);
+        ended(job);
+      },
+      async confirm({ attempt }) {
+        await attempts.accepted(attempt, undefined);
+      },
+      retry: async (job, verdict, finished) => {
+        const { attempt, containers } = job;
+        const limit = Math.min(settings.maxAttempts, verdict.limit ?? Infinity);
+        const last =
+          verdict.lastResort === 'as-it-is' ? finished : gaveUp(job, attempt.number, 'the container failed');
+        await this.retries.take(attempt, { state: 'failed', reason: verdict.reason }, limit, last);
+        if (verdict.blamesNode) dispatcher.pairSeen(node.id, containers, false);
+        ended(job);
+      },
+      lost: async (job, reason) => {
+        const last = gaveUp(job, job.attempt.number, 'the node lost it');
+        await this.retries.take(job.attempt, { state: 'lost', reason }, settings.maxAttempts, last);
+        ended(job);
+      },
+      absent: async (job, reason) => {
+        const { attempt, containers } = job;
+        const requeued = await attempts.requeue(attempt, { state: 'lost', reason });
+        if (!requeued) await results.finishSuperseded(attempt.id, reason);
+        ended(job);
+        if (!requeued) return;
+        dispatcher.hold([{ id: attempt.jobId, containers }]);
+        await this.broadcast.publish('queued', [attempt.jobId]);
+      },
+      silent() {
+        dispatcher.faulted(node.id);
+      },
+      vanished: () => {
+        const message =
+          'none of the jobs sent there is known any more, not even finished ones: was its store emptied, or does ' +
+          'the gateway reach it from another address (EGRESS_GROUP)?';
+        node.lastError = { message, at: new Date() };
+        this.log.error(`Node ${node.config.name}: ${message}`);
+        dispatcher.paused(node.id, VANISHED_PAUSE_MS);
+      },
+    };
+  }
+}
+
+/** What the application reads when no attempts are left. Reasons are for operators: they may name hosts. */
+function gaveUp({ attempt, containers }: DeliveredJob, attempts: number, what: string): FinishedAttempt {
+  const reason = `The gateway gave up after ${attempts} attempts; at the last one ${what}`;
+  return {
+    attempt,
+    attemptState: what === 'the node lost it' ? 'lost' : 'failed',
+    state: 'failed',
+    reason,
+    result: failureResult(containers, reason),
+    intermediate: null,
+  };
+}

@@ -1,0 +1,40 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { Dispatcher } from '../dispatch/dispatcher.js';
+import { SweepRepository } from '../jobs/sweep.repository.js';
+import { JobsRepository } from '../jobs/jobs.repository.js';
+import { Broadcast } from '../persistence/broadcast.js';
+import { JobEvents } from '../jobs/job-events.js';
+
+/**
+ * Finds jobs without a future and gives them one: retries whose message was lost with the queue, attempts on nodes
+ * that are gone, waiting jobs that some replica was not told about, jobs past their deadline. What it finds is
+ * exceptional; the ordinary owners of each state never need it.
+ */
+@Injectable()
+export class Sweep {
+  private readonly log = new Logger(Sweep.name);
+
+  constructor(
+    private readonly sweep: SweepRepository,
+    private readonly jobs: JobsRepository,
+    private readonly dispatcher: Dispatcher,
+    private readonly broadcast: Broadcast,
+    private readonly events: JobEvents,
+  ) {}
+
+  async runOnce(): Promise<void> {
+    const expired = await this.sweep.failExpired();
+    for (const id of expired) this.events.emit('finished', id);
+    await this.broadcast.publish('finished', expired);
+    const revived = [...(await this.sweep.requeueOverdueRetries()), ...(await this.sweep.requeueOrphans())];
+    if (expired.length + revived.length > 0) {
+      this.log.warn(
+        `Gave up ${expired.length} jobs past their deadline; found ${revived.length} without a future`,
+      );
+    }
+    const waiting = [...revived, ...(await this.sweep.oldestQueued())];
+    if (waiting.length === 0) return;
+    this.dispatcher.hold(await this.jobs.queued(waiting));
+    await this.broadcast.publish('queued', waiting);
+  }
+}
