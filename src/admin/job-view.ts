@@ -1,5 +1,4 @@
-import type { Attempt, Job } from '../generated/prisma/client.js';
-import type { JobRecord } from '../jobs/operations.repository.js';
+import type { JobRecord, StoredAttempt as Attempt, StoredJobRow as Job } from '../jobs/operations.repository.js';
 
 /** A job as a list shows it. */
 export function jobRow(job: Job): object {

@@ -4,6 +4,9 @@ import type { Attempt, Job } from '../generated/prisma/client.js';
 import { Database } from '../persistence/database.js';
 import type { JobState } from './job-state.js';
 
+/** A job and an attempt as they are stored. */
+export type { Attempt as StoredAttempt, Job as StoredJobRow } from '../generated/prisma/client.js';
+
 /** Which jobs an operator asks for; what is left out does not matter. */
 export interface JobFilter {
   readonly status?: JobState | undefined;

@@ -1,12 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { GatewayError } from '../errors.js';
-import type { Job } from '../generated/prisma/client.js';
 import { Broadcast } from '../persistence/broadcast.js';
 import { JobEvents } from './job-events.js';
 import { failureResult } from './job-state.js';
 import { JobsRepository } from './jobs.repository.js';
-import { OperationsRepository, type JobFilter, type JobRecord } from './operations.repository.js';
+import { OperationsRepository, type JobFilter, type JobRecord, type StoredJobRow } from './operations.repository.js';
 
 /** Jobs taken by one step of a retry of many. */
 const STEP = 500;
@@ -23,7 +22,7 @@ export class OperationsService {
   ) {}
 
   /** A page of jobs, newest first. @param before the last job of the page before */
-  async list(filter: JobFilter, before: string | undefined, limit: number): Promise<Job[]> {
+  async list(filter: JobFilter, before: string | undefined, limit: number): Promise<StoredJobRow[]> {
     return this.operations.list(filter, before, limit);
   }
 

@@ -52,8 +52,12 @@ export class LeaseKeeper extends EventEmitter<LeaseEvents> {
     this.schedule();
   }
 
-  /** One round: renew, give back what is too much, take what is free. Never throws; rounds do not overlap. */
+  /**
+   * One round: renew, give back what is too much, take what is free. Never throws. Rounds do not overlap; one that is
+   * under way may have looked too early for this caller, so it is waited for first.
+   */
   async runOnce(): Promise<void> {
+    await this.running;
     this.running ??= this.round()
       .catch((error: unknown) => this.log.warn(`Leases could not be renewed: ${messageOf(error)}`))
       .finally(() => (this.running = undefined));
