@@ -2,6 +2,8 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
+    // Tests wait for servers more than they compute.
+    maxWorkers: 4,
     projects: [
       { test: { name: 'unit', include: ['src/**/*.spec.ts'] } },
       {

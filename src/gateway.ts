@@ -61,11 +61,21 @@ export async function startGateway(settings: Settings): Promise<Gateway> {
     await app.get(NodesService).load(settings.nodes);
     await app.get(Lanes).start();
     await app.get(Replicas).start();
-    await app.listen(settings.port, settings.host);
+    await listen(app, settings);
     return { url: localUrl(app), adminToken: token.value, adminTokenIsNew: isNew, stop };
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+/** Where IPv6 is switched off, every address means every IPv4 address. */
+async function listen(app: NestFastifyApplication, { port, host }: Settings): Promise<void> {
+  try {
+    await app.listen(port, host);
+  } catch (error) {
+    if (host !== '::' || (error as { code?: unknown }).code !== 'EAFNOSUPPORT') throw error;
+    await app.listen(port, '0.0.0.0');
   }
 }
 

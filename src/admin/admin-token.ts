@@ -1,5 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** The secret that opens the admin API. */
@@ -30,6 +30,8 @@ export class AdminToken {
     const value = randomBytes(32).toString('base64url');
     await mkdir(dataDir, { recursive: true });
     await writeFile(file, `${value}\n`, { mode: 0o600 });
+    // The mode above counts only for a file that is new.
+    await chmod(file, 0o600);
     return { token: new AdminToken(value), isNew: true };
   }
 }

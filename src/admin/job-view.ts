@@ -1,4 +1,8 @@
-import type { JobRecord, StoredAttempt as Attempt, StoredJobRow as Job } from '../jobs/operations.repository.js';
+import type {
+  JobRecord,
+  StoredAttempt as Attempt,
+  StoredJobRow as Job,
+} from '../jobs/operations.repository.js';
 
 /** A job as a list shows it. */
 export function jobRow(job: Job): object {

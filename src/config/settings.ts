@@ -34,8 +34,8 @@ const duration = (fallback: string) =>
 
 /** The environment, as operators write it. Unknown variables are not ours and are ignored. */
 export const environmentSchema = z.object({
-  /** Address to listen on. */
-  HOST: z.string().min(1).default('0.0.0.0'),
+  /** Address to listen on; `::` is every address of both families. */
+  HOST: z.string().min(1).default('::'),
   /** Port to listen on; 0 picks a free one. */
   PORT: integer(0, 65_535, 4000),
   /** PostgreSQL to use; unset starts an embedded one in DATA_DIR. */

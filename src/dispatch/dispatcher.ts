@@ -90,6 +90,10 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     let sent = false;
     try {
       sent = await this.admitInTime(job, attempt, deadline);
+    } catch (error) {
+      // It may have been committed all the same, while the connection broke; nobody was told, so nobody waits for it.
+      void this.commit(() => this.store.withdraw(job.id)).catch(() => undefined);
+      throw error;
     } finally {
       if (attempt !== undefined && !sent) this.notAccepted(attempt, false);
     }
@@ -125,7 +129,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
 
   /** A delivered job is over, or was not there; its place on the node is free. */
   ended({ attempt }: DeliveredJob): void {
-    if (this.node(attempt) !== undefined) this.policy.ended(attempt.nodeId);
+    if (this.counts(attempt)) this.policy.ended(attempt.nodeId);
     this.pumpSoon();
   }
 
@@ -173,16 +177,16 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   }
 
   accepted(attempt: Attempt): void {
-    if (this.node(attempt) !== undefined) this.policy.accepted(attempt.nodeId);
+    if (this.counts(attempt)) this.policy.accepted(attempt.nodeId);
     this.pumpSoon();
   }
 
   unclear(attempt: Attempt): void {
-    if (this.node(attempt) !== undefined) this.policy.unclear(attempt.nodeId, Date.now());
+    if (this.counts(attempt)) this.policy.unclear(attempt.nodeId, Date.now());
   }
 
   notAccepted(attempt: Attempt, fault: boolean): void {
-    if (this.node(attempt) !== undefined) this.policy.notAccepted(attempt.nodeId, Date.now(), fault);
+    if (this.counts(attempt)) this.policy.notAccepted(attempt.nodeId, Date.now(), fault);
     this.pumpSoon();
   }
 
@@ -217,6 +221,11 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     if (node.info === undefined) return;
     const { offchain, onchain } = node.info.pending;
     this.policy.pendingSeen(node.id, offchain + onchain);
+  }
+
+  /** Whether the attempt is among those that the policy counts: made under the lease that was taken last. */
+  private counts({ nodeId, fence }: Attempt): boolean {
+    return this.fleet.get(nodeId)?.lease?.fence === fence;
   }
 
   private firstAttempt(job: NewJob): Attempt | undefined {

@@ -1,7 +1,8 @@
 import { STATUS_CODES } from 'node:http';
 import { Catch, HttpException, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { GatewayError, messageOf, type ErrorCode, type ErrorParams } from '../errors.js';
+import { GatewayError, type ErrorCode, type ErrorParams } from '../errors.js';
+import { BODY_LIMIT_BYTES } from '../protocol/job-request.js';
 import { isDatabaseUnavailable } from '../persistence/database-errors.js';
 import { RETRY_AFTER_SECONDS, STATUS } from './status.js';
 
@@ -51,17 +52,12 @@ function problemOf(error: unknown): Problem {
     const message = 'The database is not available; nothing was stored';
     return { status: 503, code: 'DATABASE_UNAVAILABLE', message, params: {} };
   }
+  if (error instanceof HttpException && error.getStatus() === Number(STATUS.BODY_TOO_LARGE)) {
+    const message = `The body is larger than ${BODY_LIMIT_BYTES} bytes`;
+    return { status: STATUS.BODY_TOO_LARGE, code: 'BODY_TOO_LARGE', message, params: { field: 'body' } };
+  }
   if (error instanceof HttpException) {
     return { status: error.getStatus(), code: 'HTTP_ERROR', message: error.message, params: {} };
-  }
-  const fromFastify = error as { statusCode?: unknown; code?: unknown } | null;
-  if (fromFastify?.code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
-    const params = { field: 'body' };
-    return { status: 413, code: 'BODY_TOO_LARGE', message: 'The body is larger than 16777216 bytes', params };
-  }
-  const status = fromFastify?.statusCode;
-  if (typeof status === 'number' && status >= 400 && status < 500) {
-    return { status, code: 'HTTP_ERROR', message: messageOf(error), params: {} };
   }
   return { status: 500, code: 'INTERNAL_ERROR', message: 'Internal server error', params: {} };
 }

@@ -17,6 +17,14 @@ export function createHttpAdapter(trustProxy: boolean | string): FastifyAdapter 
   });
   const server = adapter.getInstance();
   server.removeAllContentTypeParsers();
+  // Fastify would refuse a content type that is none at all; a batch is taken with any, as a node does.
+  server.addHook('onRequest', (request, _reply, done) => {
+    const given = request.raw.headers['content-type'];
+    if (given !== undefined && !/^[\w.!#$&^+-]+\/[\w.!#$&^+-]+\s*(?:;|$)/.test(given)) {
+      request.raw.headers['content-type'] = 'application/octet-stream';
+    }
+    done();
+  });
   server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   return adapter;
 }

@@ -9,7 +9,7 @@ import {
   type NewJob,
 } from '../dispatch/attempt-store.js';
 import { Prisma } from '../generated/prisma/client.js';
-import { Database } from '../persistence/database.js';
+import { Database, storableText } from '../persistence/database.js';
 import { WriteGroup } from '../persistence/write-group.js';
 import { failureResult } from './job-state.js';
 import { ResultsStore } from './results-store.js';
@@ -90,7 +90,7 @@ export class AttemptsRepository extends AttemptStore {
   async moveOn(attempt: Attempt, ending: AttemptEnding, next: Attempt): Promise<boolean> {
     const inserted = await this.database.$executeRaw`
       WITH ended AS (
-        UPDATE attempts SET state = ${ending.state}::attempt_state, reason = ${ending.reason}, finished_at = now()
+        UPDATE attempts SET state = ${ending.state}::attempt_state, reason = ${storableText(ending.reason)}, finished_at = now()
         WHERE id = ${attempt.id}::uuid AND finished_at IS NULL AND ${leased(attempt)} RETURNING generation)
       INSERT INTO attempts (id, job_id, node_id, number, generation, state, egress_group)
       SELECT ${next.id}::uuid, jobs.id, ${next.nodeId}::uuid, ${next.number}, jobs.generation, 'sending',
@@ -103,7 +103,7 @@ export class AttemptsRepository extends AttemptStore {
   async requeue(attempt: Attempt, ending: AttemptEnding): Promise<boolean> {
     const requeued = await this.database.$executeRaw`
       WITH ended AS (
-        UPDATE attempts SET state = ${ending.state}::attempt_state, reason = ${ending.reason}, finished_at = now()
+        UPDATE attempts SET state = ${ending.state}::attempt_state, reason = ${storableText(ending.reason)}, finished_at = now()
         WHERE id = ${attempt.id}::uuid AND finished_at IS NULL AND ${leased(attempt)} RETURNING generation)
       UPDATE jobs SET state = 'queued' FROM ended
       WHERE id = ${attempt.jobId}::uuid AND state IN ('sending', 'running') AND jobs.generation = ended.generation`;
@@ -127,7 +127,7 @@ export class AttemptsRepository extends AttemptStore {
           AND jobs.finished_at IS NULL AND ${leased(attempt)}
         FOR UPDATE OF jobs),
       ended AS (
-        UPDATE attempts SET state = ${ending.state}::attempt_state, reason = ${ending.reason}, finished_at = now()
+        UPDATE attempts SET state = ${ending.state}::attempt_state, reason = ${storableText(ending.reason)}, finished_at = now()
         WHERE id = ${attempt.id}::uuid AND EXISTS (SELECT 1 FROM job WHERE again)),
       back AS (
         UPDATE jobs SET state = 'retrying', failures = failures + 1,
@@ -231,7 +231,7 @@ export class AttemptsRepository extends AttemptStore {
         SELECT * FROM unnest(
           ${items.map(({ attempt }) => attempt.id)}::uuid[],
           ${items.map(({ attempt }) => attempt.jobId)}::uuid[],
-          ${items.map(({ nodeJobId }) => nodeJobId ?? null)}::text[]
+          ${items.map(({ nodeJobId }) => (nodeJobId === undefined ? null : storableText(nodeJobId)))}::text[]
         ) AS t(id, job_id, node_job_id)),
       running AS (
         UPDATE attempts SET state = 'running', accepted_at = now(), node_job_id = input.node_job_id FROM input

@@ -5,7 +5,12 @@ import { Broadcast } from '../persistence/broadcast.js';
 import { JobEvents } from './job-events.js';
 import { failureResult } from './job-state.js';
 import { JobsRepository } from './jobs.repository.js';
-import { OperationsRepository, type JobFilter, type JobRecord, type StoredJobRow } from './operations.repository.js';
+import {
+  OperationsRepository,
+  type JobFilter,
+  type JobRecord,
+  type StoredJobRow,
+} from './operations.repository.js';
 
 /** Jobs taken by one step of a retry of many. */
 const STEP = 500;

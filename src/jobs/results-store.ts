@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
 import type { Attempt } from '../dispatch/attempt-store.js';
 import { Broadcast } from '../persistence/broadcast.js';
-import { Database } from '../persistence/database.js';
+import { Database, storableText } from '../persistence/database.js';
 import { WriteGroup } from '../persistence/write-group.js';
 import { JobEvents } from './job-events.js';
 
@@ -52,7 +52,7 @@ export class ResultsStore {
   /** Closes an attempt whose job has ended, or has begun a new generation, without it. */
   async finishSuperseded(attemptId: string, reason: string): Promise<void> {
     await this.database.$executeRaw`
-      UPDATE attempts SET state = 'superseded', reason = ${reason}, finished_at = now()
+      UPDATE attempts SET state = 'superseded', reason = ${storableText(reason)}, finished_at = now()
       FROM jobs WHERE jobs.id = attempts.job_id AND attempts.id = ${attemptId}::uuid AND attempts.finished_at IS NULL
         AND (jobs.finished_at IS NOT NULL OR jobs.generation <> attempts.generation)`;
   }
@@ -65,7 +65,7 @@ export class ResultsStore {
           ${items.map(({ attempt }) => attempt.jobId)}::uuid[],
           ${items.map(({ state }) => state)}::text[],
           ${items.map(({ state, attemptState }) => attemptState ?? state)}::text[],
-          ${items.map(({ reason }) => reason)}::text[],
+          ${items.map(({ reason }) => (reason === null ? null : storableText(reason)))}::text[],
           ${items.map(({ result }) => result)}::bytea[],
           ${items.map(({ intermediate }) => intermediate)}::bytea[]
         ) AS t(attempt_id, job_id, state, attempt_state, reason, result, intermediate)),

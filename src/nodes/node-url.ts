@@ -18,6 +18,7 @@ export function normaliseNodeUrl(text: string): string {
 }
 
 function badUrl(text: string, problem: string): GatewayError {
-  const shown = text.replace(/\/\/[^/@]*@/, '//…@');
+  // What stands before an @ may be a password.
+  const shown = text.replace(/^([^/]*\/\/)?.*@/s, '$1…@');
   return new GatewayError('MALFORMED_REQUEST', `url ${problem}: ${shown}`, { field: 'url' });
 }

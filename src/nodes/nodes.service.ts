@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Injectable, Logger } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
-import { GatewayError } from '../errors.js';
+import { SettingsError } from '../config/settings.js';
+import { GatewayError, messageOf } from '../errors.js';
 import { Fleet } from './fleet.js';
 import type { FleetNode, NodeConfig } from './node.js';
 import { normaliseNodeUrl } from './node-url.js';
@@ -32,7 +33,7 @@ export class NodesService {
   /** Takes the stored nodes into the fleet and registers those of the setting NODES that are new. */
   async load(urls: readonly string[]): Promise<void> {
     await this.reload();
-    for (const url of new Set(urls.map(normaliseNodeUrl))) {
+    for (const url of new Set(urls.map(settingUrl))) {
       if ((await this.repository.byUrl(url)) !== undefined) continue;
       await this.register({ url }, 'env');
     }
@@ -127,6 +128,15 @@ export class NodesService {
     this.fleet.put(config);
     void this.broadcast.publish('nodes', [config.id]);
     return this.find(config.id);
+  }
+}
+
+/** @throws SettingsError that names the setting */
+function settingUrl(url: string): string {
+  try {
+    return normaliseNodeUrl(url);
+  } catch (error) {
+    throw new SettingsError([`NODES: expected URLs of nodes: ${messageOf(error)}`]);
   }
 }
 

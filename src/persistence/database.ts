@@ -3,6 +3,11 @@ import { PrismaPg } from '@prisma/adapter-pg';
 
 import { PrismaClient } from '../generated/prisma/client.js';
 
+/** Text as a `text` column takes it: anything but NUL, which a node's answer may hold. */
+export function storableText(text: string): string {
+  return text.replaceAll('\0', '\uFFFD');
+}
+
 export interface DatabaseOptions {
   /** `postgresql://user:password@host:port/database`. */
   url: string;

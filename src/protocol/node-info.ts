@@ -36,7 +36,9 @@ const infoSchema = z
       .default({ enabled: false, address: '' }),
     containers: z.array(
       z.object({
-        id: z.string(),
+        // Such an id could not be stored; no container engine allows it.
+        // oxlint-disable-next-line no-control-regex
+        id: z.string().regex(/^[^\u0000]*$/, 'a container id without NUL expected'),
         external: z.boolean().default(true),
         image: z.string().default(''),
         description: z.string().default(''),

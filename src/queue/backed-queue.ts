@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
-import { Queue, type QueueOptions, Worker, type WorkerOptions, createPostgresBackend } from 'bullmq';
+import { Queue, type QueueOptions, Worker, type WorkerOptions } from 'bullmq';
+
+import { createPatientPostgresBackend } from './postgres-backend.js';
 
 /** What BullMQ needs to reach PostgreSQL, or Redis through ioredis. */
 export type QueueConnection =
@@ -11,8 +13,8 @@ export type QueueConnection =
  * the constructor itself and passes only options, and one process may hold several gateways. So the store
  * is chosen here from the shape of the connection, for each queue and worker.
  */
-function backendFor(connection: object): typeof createPostgresBackend | undefined {
-  return 'connectionString' in connection ? createPostgresBackend : undefined;
+function backendFor(connection: object): typeof createPatientPostgresBackend | undefined {
+  return 'connectionString' in connection ? createPatientPostgresBackend : undefined;
 }
 
 /** Pause of a worker after it found the store away; BullMQ's default is 15 s. */
@@ -72,7 +74,9 @@ export class BackedWorker extends Worker {
    * away; a message cut off is delivered again.
    */
   override close(force = false): Promise<void> {
-    return closeInTime(super.close(force), () => Promise.all([this.backend.disconnectBlocking(false), this.disconnect()]));
+    return closeInTime(super.close(force), () =>
+      Promise.all([this.backend.disconnectBlocking(false), this.disconnect()]),
+    );
   }
 }
 
@@ -81,7 +85,10 @@ const IMPATIENT = { enableOfflineQueue: false, maxRetriesPerRequest: 0 };
 /** BullMQ demands this of workers. Said explicitly because Nest hands a worker the options of its queue. */
 const PATIENT = { enableOfflineQueue: true, maxRetriesPerRequest: null };
 
-function onRedis<Options extends QueueOptions>(options: Options, redis: typeof IMPATIENT | typeof PATIENT): Options {
+function onRedis<Options extends QueueOptions>(
+  options: Options,
+  redis: typeof IMPATIENT | typeof PATIENT,
+): Options {
   if (backendFor(options.connection)) return options;
   return { ...options, connection: { ...options.connection, ...redis } };
 }

@@ -31,7 +31,7 @@ describe('isDatabaseUnavailable, against a server that really goes away', () => 
   });
 
   function connectTo(options: Partial<DatabaseOptions> = {}): Database {
-    const client = new Database({ url, poolSize: 2, connectTimeoutMs: 500, ...options });
+    const client = new Database({ url, poolSize: 2, connectTimeoutMs: 5_000, ...options });
     clients.push(client);
     return client;
   }
@@ -78,7 +78,8 @@ describe('isDatabaseUnavailable, against a server that really goes away', () => 
   });
 
   it('no free connection in the pool', async () => {
-    const database = connectTo();
+    const database = connectTo({ connectTimeoutMs: 500 });
+    await Promise.all([ping(database), ping(database)]);
     const busy = [nap(database, 1), nap(database, 1)];
     expect(await errorOf(ping(database))).toSatisfy(isDatabaseUnavailable);
     await Promise.all(busy);
@@ -117,7 +118,8 @@ describe('isDatabaseUnavailable, against a server that really goes away', () => 
     }).listen(0, '127.0.0.1');
     const silent = createServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1');
     await Promise.all([once(relay, 'listening'), once(silent, 'listening')]);
-    const via = (to: number) => connectTo({ url: url.replace(`:${port}/`, `:${to}/`) });
+    const via = (to: number) =>
+      connectTo({ url: url.replace(`:${port}/`, `:${to}/`), connectTimeoutMs: 1_000 });
 
     const relayed = via((relay.address() as AddressInfo).port);
     await ping(relayed);

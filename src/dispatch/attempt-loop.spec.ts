@@ -1,0 +1,197 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { EmulatedNode } from '../emulator/emulated-node.js';
+import type { FaultSettings } from '../emulator/faults.js';
+import { FleetNode } from '../nodes/node.js';
+import { NodeClient } from '../nodes/node-client.js';
+import { AttemptLoop, type Trip, type TripGuide } from './attempt-loop.js';
+import { AttemptStore } from './attempt-store.js';
+
+/*
+ * Real: the loop, the client, the nodes and their sockets. Fake: the store, which writes its transitions down, and the
+ * guide, which offers the nodes in their order.
+ */
+
+class RecordingStore extends AttemptStore {
+  readonly transitions: string[] = [];
+  /** Whether what is asked of it is still ours to do. */
+  isOurs = true;
+  admit = () => this.note('admitted');
+  claim = () => Promise.reject(new Error('the loop claims nothing'));
+  accepted: AttemptStore['accepted'] = async (attempt, nodeJobId) =>
+    void (await this.note(`accepted ${attempt.number}${nodeJobId === undefined ? '' : ' under another id'}`));
+  moveOn: AttemptStore['moveOn'] = (attempt, { state }, next) =>
+    this.note(`${state} ${attempt.number}, next ${next.number}`);
+  requeue: AttemptStore['requeue'] = (attempt, { state }) => this.note(`${state} ${attempt.number}, queued`);
+  fail: AttemptStore['fail'] = async (attempt, _containers, _ending, error) =>
+    void (await this.note(`failed ${attempt.number}: ${error}`));
+  withdraw = async (): Promise<void> => void (await this.note('withdrawn'));
+
+  private note(transition: string): Promise<boolean> {
+    this.transitions.push(transition);
+    return Promise.resolve(this.isOurs);
+  }
+}
+
+let client: NodeClient;
+let nodes: EmulatedNode[];
+let store: RecordingStore;
+let faults: number;
+let unclear: number;
+let othersMayTake: boolean;
+let leased: Set<string>;
+
+beforeEach(async () => {
+  client = new NodeClient();
+  store = new RecordingStore();
+  faults = 0;
+  unclear = 0;
+  othersMayTake = false;
+  leased = new Set(['n0', 'n1']);
+  nodes = [
+    await EmulatedNode.start({ rateLimit: false, name: 'n0' }),
+    await EmulatedNode.start({ rateLimit: false, name: 'n1' }),
+  ];
+});
+afterEach(async () => {
+  await client.close();
+  await Promise.all(nodes.map((node) => node.stop()));
+});
+
+const SUBMIT_TIMEOUT_MS = 300;
+let ids = 0;
+
+function trip(): Trip {
+  ids += 1;
+  const id = `01890000-0000-7000-8000-${String(ids).padStart(12, '0')}`;
+  return {
+    jobId: id,
+    containers: ['echo'],
+    avoid: [],
+    body: Buffer.from('{"containers":["echo"],"data":{}}'),
+    attempt: { id, jobId: id, nodeId: 'n0', number: 1, fence: 7 },
+    acknowledged: false,
+    withdrawn: false,
+  };
+}
+
+function loop(): AttemptLoop {
+  const fleet = new Map(
+    nodes.map((node) => [
+      node.name,
+      new FleetNode({
+        id: node.name,
+        url: node.url,
+        name: node.name,
+        weight: 1,
+        maxInFlight: null,
+        labels: {},
+        headers: {},
+        state: 'active',
+        source: 'admin',
+        createdAt: new Date(),
+      }),
+    ]),
+  );
+  const guide: TripGuide = {
+    node: ({ nodeId }) => (leased.has(nodeId) ? fleet.get(nodeId) : undefined),
+    nextNode: (_trip, tried) => {
+      const next = nodes.map(({ name }) => name).find((name) => !tried.has(name));
+      return next === undefined ? undefined : { id: next, fence: 8 };
+    },
+    othersMayTake: () => othersMayTake,
+    accepted: () => undefined,
+    unclear: () => void (unclear += 1),
+    notAccepted: (_attempt, fault) => void (faults += Number(fault)),
+    paused: () => undefined,
+    commit: (transition) => transition(),
+  };
+  return new AttemptLoop(client, store, guide, SUBMIT_TIMEOUT_MS);
+}
+
+describe('AttemptLoop', () => {
+  it('sends once to a node that accepts', async () => {
+    expect(await loop().send(trip())).toMatchObject({
+      kind: 'delivered',
+      certain: true,
+      attempt: { nodeId: 'n0' },
+    });
+    expect(store.transitions).toEqual(['accepted 1']);
+    expect(nodes[1]?.received).toEqual([]);
+  });
+
+  it('goes on to the next node, with an id of its own', async () => {
+    await nodes[0]?.faults.set({ refuse: true });
+    const journey = trip();
+    const outcome = await loop().send(journey);
+    expect(outcome).toMatchObject({ kind: 'delivered', attempt: { nodeId: 'n1', number: 2 } });
+    expect(store.transitions).toEqual(['unreachable 1, next 2', 'accepted 2']);
+    expect(nodes[1]?.received[0]?.body.toString()).not.toContain(journey.attempt.id);
+    expect(faults).toBe(1);
+  });
+
+  it('keeps the id of a node that made its own', async () => {
+    nodes[0]?.respondWith('POST /api/jobs', '{"id":"theirs"}');
+    expect(await loop().send(trip())).toMatchObject({ kind: 'delivered', nodeJobId: 'theirs' });
+    expect(store.transitions).toEqual(['accepted 1 under another id']);
+  });
+
+  it('holds the job when no node is left', async () => {
+    await Promise.all(nodes.map((node) => node.faults.set({ refuse: true })));
+    expect(await loop().send(trip())).toEqual({ kind: 'held', refusedBy: [] });
+    expect(store.transitions).toEqual(['unreachable 1, next 2', 'unreachable 2, queued']);
+  });
+
+  it.each<FaultSettings>([
+    { loseAnswer: true },
+    { resetAfterAccept: true },
+    { hang: true },
+    { resetBeforeAccept: true },
+  ])('leaves a job that may be on the node to whoever collects there: %j', async (fault) => {
+    await nodes[0]?.faults.set(fault);
+    const journey = trip();
+    expect(await loop().send(journey)).toEqual({
+      kind: 'delivered',
+      attempt: journey.attempt,
+      nodeJobId: journey.attempt.id,
+      certain: false,
+    });
+    expect([unclear, faults, store.transitions]).toEqual([1, 0, []]);
+    expect(nodes[1]?.received).toEqual([]);
+  });
+
+  it('sends nothing without the lease of the node', async () => {
+    leased.delete('n0');
+    expect(await loop().send(trip())).toEqual({ kind: 'abandoned' });
+    expect(nodes[0]?.received).toEqual([]);
+  });
+
+  it('goes no further once the job is not ours any more', async () => {
+    await nodes[0]?.faults.set({ refuse: true });
+    store.isOurs = false;
+    expect(await loop().send(trip())).toEqual({ kind: 'abandoned' });
+    expect(nodes[1]?.received).toEqual([]);
+  });
+
+  it('holds a job that was refused here when a node of another replica may take it', async () => {
+    othersMayTake = true;
+    const journey = { ...trip(), containers: ['no'], body: Buffer.from('{"containers":["no"],"data":{}}') };
+    expect(await loop().send(journey)).toEqual({ kind: 'held', refusedBy: ['n0', 'n1'] });
+    expect(store.transitions.at(-1)).toBe('refused 2, queued');
+  });
+
+  it('passes a refusal on after all have refused, and takes the job away', async () => {
+    const journey = { ...trip(), containers: ['no'], body: Buffer.from('{"containers":["no"],"data":{}}') };
+    expect(await loop().send(journey)).toEqual({
+      kind: 'refused',
+      refusal: { status: 405, error: 'Container not supported', params: { container: 'no' } },
+    });
+    expect(store.transitions).toEqual(['refused 1, next 2', 'withdrawn']);
+    expect(faults).toBe(0);
+  });
+
+  it('fails a job that was acknowledged and is then refused', async () => {
+    await Promise.all(nodes.map((node) => node.faults.set({ error500Json: true })));
+    expect(await loop().send({ ...trip(), acknowledged: true })).toEqual({ kind: 'failed' });
+    expect(store.transitions[1]).toMatch(/^failed 2: /);
+  });
+});
