@@ -11,7 +11,7 @@ export default defineConfig({
           name: 'integration',
           include: ['test/**/*.spec.ts'],
           globalSetup: ['test/support/global-setup.ts'],
-          testTimeout: 30_000,
+          testTimeout: 60_000,
           hookTimeout: 60_000,
         },
       },

@@ -10,6 +10,7 @@ import {
 } from '../dispatch/attempt-store.js';
 import { Prisma } from '../generated/prisma/client.js';
 import { Database, storableText } from '../persistence/database.js';
+import { packBytes } from '../persistence/packed-bytes.js';
 import { WriteGroup } from '../persistence/write-group.js';
 import { failureResult } from './job-state.js';
 import { ResultsStore } from './results-store.js';
@@ -161,6 +162,7 @@ export class AttemptsRepository extends AttemptStore {
 
   private async writeAdmissions(items: readonly Admission[]): Promise<boolean[]> {
     const jobs = items.map(({ job }) => job);
+    const bodies = packBytes(jobs.map(({ body }) => body));
     const rows = await this.database.$queryRaw<{ id: string }[]>`
       WITH input AS (
         SELECT t.*, nodes.id IS NOT NULL AS sent FROM unnest(
@@ -170,8 +172,9 @@ export class AttemptsRepository extends AttemptStore {
           ${jobs.map((job) => job.requiresProof)}::bool[],
           ${items.map(({ first }) => first?.nodeId ?? null)}::uuid[],
           ${items.map(({ first }) => first?.fence ?? null)}::int[],
-          ${jobs.map((job) => job.body)}::bytea[]
-        ) AS t(id, caller, containers, requires_proof, node_id, fence, body)
+          ${bodies.offsets}::int[],
+          ${bodies.lengths}::int[]
+        ) AS t(id, caller, containers, requires_proof, node_id, fence, at, length)
         LEFT JOIN nodes ON nodes.id = t.node_id AND lease_fence = fence AND lease_until > now()),
       job AS (
         INSERT INTO jobs (id, caller, state, containers, requires_proof, deadline_at)
@@ -179,7 +182,10 @@ export class AttemptsRepository extends AttemptStore {
                ARRAY(SELECT json_array_elements_text(containers::json)), requires_proof,
                now() + make_interval(secs => ${this.settings.jobDeadline}::float8 / 1000)
         FROM input),
-      request AS (INSERT INTO job_requests (job_id, body) SELECT id, body FROM input)
+      packed AS (SELECT ${bodies.all}::bytea AS bodies),
+      request AS (
+        INSERT INTO job_requests (job_id, body)
+        SELECT id, substring(bodies FROM at FOR length) FROM input, packed)
       INSERT INTO attempts (id, job_id, node_id, number, state, egress_group)
       SELECT id, id, node_id, 1, 'sending', ${this.settings.egressGroup} FROM input WHERE sent
       RETURNING job_id AS id`;

@@ -3,6 +3,7 @@ import { Settings } from '../config/settings.js';
 import type { Attempt } from '../dispatch/attempt-store.js';
 import { Broadcast } from '../persistence/broadcast.js';
 import { Database, storableText } from '../persistence/database.js';
+import { packBytes } from '../persistence/packed-bytes.js';
 import { WriteGroup } from '../persistence/write-group.js';
 import { JobEvents } from './job-events.js';
 
@@ -58,6 +59,9 @@ export class ResultsStore {
   }
 
   private async write(items: readonly FinishedAttempt[]): Promise<void[]> {
+    const bytes = packBytes(items.flatMap(({ result, intermediate }) => [result, intermediate]));
+    const even = (_: unknown, index: number): boolean => index % 2 === 0;
+    const odd = (_: unknown, index: number): boolean => index % 2 === 1;
     await this.database.$executeRaw`
       WITH input AS (
         SELECT * FROM unnest(
@@ -66,9 +70,13 @@ export class ResultsStore {
           ${items.map(({ state }) => state)}::text[],
           ${items.map(({ state, attemptState }) => attemptState ?? state)}::text[],
           ${items.map(({ reason }) => (reason === null ? null : storableText(reason)))}::text[],
-          ${items.map(({ result }) => result)}::bytea[],
-          ${items.map(({ intermediate }) => intermediate)}::bytea[]
-        ) AS t(attempt_id, job_id, state, attempt_state, reason, result, intermediate)),
+          ${bytes.offsets.filter(even)}::int[],
+          ${bytes.lengths.filter(even)}::int[],
+          ${bytes.offsets.filter(odd)}::int[],
+          ${bytes.lengths.filter(odd)}::int[]
+        ) AS t(attempt_id, job_id, state, attempt_state, reason, result_at, result_length,
+               intermediate_at, intermediate_length)),
+      packed AS (SELECT ${bytes.all}::bytea AS results),
       -- Of two attempts of one job in the same group the first one counts.
       candidate AS (SELECT DISTINCT ON (job_id) * FROM input ORDER BY job_id, attempt_id),
       won AS (
@@ -86,7 +94,9 @@ export class ResultsStore {
         DELETE FROM job_requests USING candidate JOIN won ON won.id = candidate.job_id
         WHERE job_requests.job_id = won.id AND candidate.state = 'succeeded' AND NOT ${this.settings.keepRequests})
       INSERT INTO job_results (job_id, generation, result, intermediate)
-      SELECT job_id, generation, result, intermediate FROM candidate JOIN won ON won.id = candidate.job_id`;
+      SELECT job_id, generation, substring(results FROM result_at FOR result_length),
+             substring(results FROM intermediate_at FOR intermediate_length)
+      FROM packed, candidate JOIN won ON won.id = candidate.job_id`;
     const ids = items.map(({ attempt }) => attempt.jobId);
     for (const id of ids) this.events.emit('finished', id);
     void this.broadcast.publish('finished', ids);
