@@ -1,11 +1,14 @@
 import 'reflect-metadata';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Logger } from 'nestjs-pino';
 import { AdminToken } from './admin/admin-token.js';
 import { AppModule } from './app.module.js';
 import type { Settings } from './config/settings.js';
+import { messageOf } from './errors.js';
+import { isDatabaseUnavailable } from './persistence/database-errors.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
 import { createHttpAdapter } from './http/http-server.js';
 import { Lanes } from './lanes/lanes.js';
@@ -15,6 +18,9 @@ import { NodeClient } from './nodes/node-client.js';
 import { NodesService } from './nodes/nodes.service.js';
 import { startEmbeddedPostgres } from './persistence/embedded-postgres.js';
 import { applyMigrations } from './persistence/migrations.js';
+
+/** How long a start waits for a database that is away, in ms. */
+const DATABASE_PATIENCE_MS = 60_000;
 
 /** A running gateway. */
 export interface Gateway {
@@ -30,11 +36,12 @@ export interface Gateway {
 /**
  * Starts a gateway: database, migrations, application, nodes, and only then the port, so that the first request
  * meets a fleet that was looked at.
+ * @param log receives a line for each step of the start worth knowing
  */
-export async function startGateway(settings: Settings): Promise<Gateway> {
+export async function startGateway(settings: Settings, log?: (line: string) => void): Promise<Gateway> {
   const postgres =
     settings.databaseUrl === undefined
-      ? await startEmbeddedPostgres({ dataDir: join(settings.dataDir, 'postgres') })
+      ? await startEmbeddedPostgres({ dataDir: join(settings.dataDir, 'postgres'), log })
       : undefined;
   const databaseUrl = settings.databaseUrl ?? (postgres?.url as string);
   let app: NestFastifyApplication | undefined;
@@ -47,7 +54,7 @@ export async function startGateway(settings: Settings): Promise<Gateway> {
   }
 
   try {
-    await applyMigrations(databaseUrl);
+    await untilAvailable(() => applyMigrations(databaseUrl, { log }), log);
     const { token, isNew } = await AdminToken.load(settings.adminToken, settings.dataDir);
     app = await NestFactory.create<NestFastifyApplication>(
       AppModule.forRoot({ settings, databaseUrl, adminToken: token }),
@@ -66,6 +73,20 @@ export async function startGateway(settings: Settings): Promise<Gateway> {
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+/** A database that is starting, or away for a moment, does not stop the start. */
+async function untilAvailable<T>(act: () => Promise<T>, log?: (line: string) => void): Promise<T> {
+  const giveUpAt = Date.now() + DATABASE_PATIENCE_MS;
+  for (;;) {
+    try {
+      return await act();
+    } catch (error) {
+      if (!isDatabaseUnavailable(error) || Date.now() > giveUpAt) throw error;
+      log?.(`Waiting for the database: ${messageOf(error)}`);
+      await sleep(1_000);
+    }
   }
 }
 

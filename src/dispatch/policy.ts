@@ -61,6 +61,8 @@ interface NodeState {
   foreign: number;
   failures: number;
   closedUntilMs: number;
+  /** A pause that the node asked for; unlike a closure it ends by time alone. */
+  pausedUntilMs: number;
   /** Containers that fail on this node for reasons of infrastructure are left alone there for a while. */
   readonly closedPairs: Map<string, { failures: number; untilMs: number }>;
   lastChosen: number;
@@ -107,6 +109,7 @@ export class Policy {
         foreign: 0,
         failures: 0,
         closedUntilMs: 0,
+        pausedUntilMs: 0,
         closedPairs: new Map(),
         lastChosen: 0,
       });
@@ -235,7 +238,7 @@ export class Policy {
   /** The node asked for a pause; that is no failure. */
   paused(nodeId: string, untilMs: number): void {
     const node = this.nodes.get(nodeId);
-    if (node !== undefined) node.closedUntilMs = Math.max(node.closedUntilMs, untilMs);
+    if (node !== undefined) node.pausedUntilMs = Math.max(node.pausedUntilMs, untilMs);
   }
 
   /** A job that the node had accepted is over, however it ended. */
@@ -248,8 +251,12 @@ export class Policy {
   nextChangeAt(nowMs: number): number | undefined {
     if (this.heldCount === 0) return undefined;
     let next: number | undefined;
-    for (const { closedUntilMs, closedPairs } of this.nodes.values()) {
-      for (const untilMs of [closedUntilMs, ...[...closedPairs.values()].map((pair) => pair.untilMs)]) {
+    for (const { closedUntilMs, pausedUntilMs, closedPairs } of this.nodes.values()) {
+      for (const untilMs of [
+        closedUntilMs,
+        pausedUntilMs,
+        ...[...closedPairs.values()].map((pair) => pair.untilMs),
+      ]) {
         if (untilMs > nowMs && (next === undefined || untilMs < next)) next = untilMs;
       }
     }
@@ -320,10 +327,12 @@ export class Policy {
   }
 }
 
-function isOpen({ view, outstanding, unanswered, closedUntilMs }: NodeState, nowMs: number): boolean {
+function isOpen(node: NodeState, nowMs: number): boolean {
+  const { view, outstanding, unanswered, closedUntilMs, pausedUntilMs } = node;
   return (
     view.available &&
     closedUntilMs <= nowMs &&
+    pausedUntilMs <= nowMs &&
     unanswered < MAX_UNANSWERED &&
     (view.maxInFlight === null || outstanding < view.maxInFlight)
   );

@@ -6,6 +6,8 @@ import { BODY_LIMIT_BYTES } from '../protocol/job-request.js';
 import { isDatabaseUnavailable } from '../persistence/database-errors.js';
 import { RETRY_AFTER_SECONDS, STATUS } from './status.js';
 
+const PAYLOAD_TOO_LARGE: number = STATUS.BODY_TOO_LARGE;
+
 interface Problem {
   readonly status: number;
   readonly code: ErrorCode | 'INTERNAL_ERROR' | 'HTTP_ERROR';
@@ -52,7 +54,7 @@ function problemOf(error: unknown): Problem {
     const message = 'The database is not available; nothing was stored';
     return { status: 503, code: 'DATABASE_UNAVAILABLE', message, params: {} };
   }
-  if (error instanceof HttpException && error.getStatus() === Number(STATUS.BODY_TOO_LARGE)) {
+  if (error instanceof HttpException && error.getStatus() === PAYLOAD_TOO_LARGE) {
     const message = `The body is larger than ${BODY_LIMIT_BYTES} bytes`;
     return { status: STATUS.BODY_TOO_LARGE, code: 'BODY_TOO_LARGE', message, params: { field: 'body' } };
   }

@@ -11,6 +11,8 @@ import { BODY_LIMIT_BYTES } from '../protocol/job-request.js';
 export function createHttpAdapter(trustProxy: boolean | string): FastifyAdapter {
   const adapter = new FastifyAdapter({
     trustProxy,
+    // While stopping, submissions are refused by the application, in the shape that callers know.
+    return503OnClosing: false,
     bodyLimit: BODY_LIMIT_BYTES,
     // A submission may be 16 MiB and slow; what never finishes is cut.
     requestTimeout: 120_000,

@@ -39,8 +39,22 @@ interface ClaimRow {
   readonly body: Uint8Array | null;
 }
 
-/** How a retry was taken: the job waits for it, has no attempts left, or was not ours to retry any more. */
-export type RetryOutcome = 'retrying' | 'exhausted' | 'stale';
+/** How a retry was taken. */
+export type RetryOutcome =
+  /** The job waits for it. */
+  | { readonly kind: 'retrying'; readonly delayMs: number }
+  /** It may not fail again; `failures` counts those of this generation, this one included. */
+  | { readonly kind: 'exhausted'; readonly failures: number }
+  /** It was not ours to retry any more. */
+  | { readonly kind: 'stale' };
+
+/** How long a job waits for its next attempt: `baseMs` after its first failure, doubling, at most `maxMs`. */
+export interface RetryPauses {
+  readonly baseMs: number;
+  readonly maxMs: number;
+  /** Part of the pause that is waited, 0 to 1. */
+  readonly share: number;
+}
 
 /**
  * The transitions of jobs and attempts in PostgreSQL. What happens to every job goes through group commits, one
@@ -112,17 +126,19 @@ export class AttemptsRepository extends AttemptStore {
   }
 
   /**
-   * Ends an attempt that failed after it had reached the node; `sending` or `running` → `retrying`, to go again after
-   * `delayMs`, unless the job has failed `limit` times with this one or its deadline has passed.
+   * Ends an attempt that failed after it had reached the node; `sending` or `running` → `retrying`, unless the job has
+   * failed `limit` times with this one or its deadline has passed.
    */
   async retry(
     attempt: Attempt,
     ending: AttemptEnding,
-    { delayMs, limit }: { readonly delayMs: number; readonly limit: number },
+    limit: number,
+    { baseMs, maxMs, share }: RetryPauses,
   ): Promise<RetryOutcome> {
-    const [row] = await this.database.$queryRaw<{ ours: boolean; retrying: boolean }[]>`
+    const [row] = await this.database.$queryRaw<{ failures: number; again: boolean; delay_ms: number }[]>`
       WITH job AS (
-        SELECT jobs.id, failures + 1 < ${limit} AND deadline_at > now() AS again
+        SELECT jobs.id, failures + 1 AS failures, failures + 1 < ${limit} AND deadline_at > now() AS again,
+               ${share}::float8 * least(${maxMs}::float8, ${baseMs}::float8 * 2 ^ least(failures, 30)) AS delay_ms
         FROM jobs JOIN attempts ON attempts.job_id = jobs.id AND attempts.generation = jobs.generation
         WHERE attempts.id = ${attempt.id}::uuid AND attempts.finished_at IS NULL
           AND jobs.finished_at IS NULL AND ${leased(attempt)}
@@ -131,12 +147,13 @@ export class AttemptsRepository extends AttemptStore {
         UPDATE attempts SET state = ${ending.state}::attempt_state, reason = ${storableText(ending.reason)}, finished_at = now()
         WHERE id = ${attempt.id}::uuid AND EXISTS (SELECT 1 FROM job WHERE again)),
       back AS (
-        UPDATE jobs SET state = 'retrying', failures = failures + 1,
-               retry_at = now() + make_interval(secs => ${delayMs}::float8 / 1000)
-        FROM job WHERE jobs.id = job.id AND again RETURNING jobs.id)
-      SELECT EXISTS (SELECT 1 FROM job) AS ours, EXISTS (SELECT 1 FROM back) AS retrying`;
-    if (row?.retrying === true) return 'retrying';
-    return row?.ours === true ? 'exhausted' : 'stale';
+        UPDATE jobs SET state = 'retrying', failures = job.failures,
+               retry_at = now() + make_interval(secs => delay_ms / 1000)
+        FROM job WHERE jobs.id = job.id AND again)
+      SELECT failures, again, delay_ms FROM job`;
+    if (row === undefined) return { kind: 'stale' };
+    const { failures, again, delay_ms: delayMs } = row;
+    return again ? { kind: 'retrying', delayMs } : { kind: 'exhausted', failures };
   }
 
   async fail(

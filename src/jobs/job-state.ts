@@ -4,14 +4,19 @@
  * - `queued`: committed, waiting in order of arrival; no node yet. Owner: the dispatcher, on events (an arrival,
  *   a free place, a node that came up). Leaves to `sending` when the policy chose a node and the attempt is committed.
  * - `sending`: an attempt is committed with its node and node-side id; the request may be out. Owner: the attempt
- *   loop of the process that sends; after its death, the next one that runs the node's lane asks the node first.
- *   Leaves to `running` (accepted), to `sending` with another attempt (next node), back to `queued` (no node left),
- *   to `failed` (every node refused it), or is withdrawn (refused before anybody was told its id).
+ *   loop of the process that sends, until the node has answered or the answer is overdue; then the collector of that
+ *   node, which asks whether the job is there. After the death of the process, the next one that leases the node asks.
+ *   Leaves to `running` (accepted, or found there), to `sending` with another attempt (next node), back to `queued` (no
+ *   node left, or not found there), to `failed` (every node refused it), or is withdrawn (refused before anybody was
+ *   told its id).
  * - `running`: the node accepted it. Owner: the collector of that node. Leaves to `succeeded` or `failed` by the
- *   node's word, or back to `queued` when the node has lost it.
+ *   node's word, or to `retrying` when the node has lost it or could not use its container.
  * - `retrying`: an attempt failed in a way that another may not; it goes again at a set time. Owner: the delayed message
  *   in the queue, which puts it back to `queued`, at its old place.
  * - `succeeded`, `failed`, `cancelled`: terminal. The result was committed with the state and never changes.
+ *
+ * Two may act on any state that is not terminal, whoever owns it: an operator who cancels, and the sweep, which fails
+ * what is past its deadline while it waits and re-queues what no attempt is open for.
  *
  * A node knows nothing of this: on the wire all but the terminal states are `running`, and `cancelled` is `failed`
  * with an error that says so.

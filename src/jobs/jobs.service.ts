@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import type { Refusal } from '../dispatch/attempt-loop.js';
-import { GatewayError } from '../errors.js';
+import { GatewayError, messageOf } from '../errors.js';
 import { Fleet } from '../nodes/fleet.js';
 import type { JobRequest } from '../protocol/job-request.js';
 import { JobEvents } from './job-events.js';
@@ -38,15 +38,25 @@ export class JobsService {
     return submission.kind === 'refused' ? { refusal: submission.refusal } : { id };
   }
 
-  /** Accepts what can be accepted; the answer has the order of the items. */
+  /**
+   * Accepts what can be accepted; the answer has the order of the items. An item that could not be stored is answered
+   * in its place: a failure of the whole batch would invite a repetition of what was stored.
+   * @throws whatever kept every single item from being stored
+   */
   async submitBatch(items: readonly (JobRequest | GatewayError)[], caller: string): Promise<BatchAnswer[]> {
-    return Promise.all(
+    const answers = await Promise.allSettled(
       items.map(async (item) => {
         if (item instanceof GatewayError) return { error: item.message, params: item.params };
         const answer = await this.submit(item, caller);
         return 'id' in answer ? answer : { error: answer.refusal.error, params: answer.refusal.params };
       }),
     );
+    const stored = answers.some((answer) => answer.status === 'fulfilled' && 'id' in answer.value);
+    return answers.map((answer) => {
+      if (answer.status === 'fulfilled') return answer.value;
+      if (!stored) throw answer.reason;
+      return { error: `This item was not stored: ${messageOf(answer.reason)}`, params: {} };
+    });
   }
 
   /**

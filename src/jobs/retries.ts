@@ -25,27 +25,22 @@ export class Retries {
 
   /**
    * @param limit how many failures the job may have in all
-   * @param lastResort how the job ends if there is no further attempt
+   * @param lastResort how the job ends if there is no further attempt, given how often it has failed
    */
   async take(
     attempt: Attempt,
     ending: AttemptEnding,
     limit: number,
-    lastResort: FinishedAttempt,
+    lastResort: (failures: number) => FinishedAttempt,
   ): Promise<void> {
-    const delayMs = this.pauseBefore(attempt.number + 1);
-    const outcome = await this.attempts.retry(attempt, ending, { delayMs, limit });
-    if (outcome === 'exhausted') await this.results.finish(lastResort);
-    else if (outcome === 'retrying') void this.announce(attempt.jobId, delayMs);
+    const { retryBaseMs: baseMs, retryMaxMs: maxMs } = this.settings;
+    // Less a random part of up to half, so that jobs that failed together do not come back together.
+    const pauses = { baseMs, maxMs, share: 0.5 + Math.random() / 2 };
+    const outcome = await this.attempts.retry(attempt, ending, limit, pauses);
+    if (outcome.kind === 'exhausted') await this.results.finish(lastResort(outcome.failures));
+    else if (outcome.kind === 'retrying') void this.announce(attempt.jobId, outcome.delayMs);
     // A stale attempt of a job that is over still has to be closed; the store records it as superseded.
     else await this.results.finishSuperseded(attempt.id, ending.reason);
-  }
-
-  /** Exponential, less a random part of up to half, so that jobs that failed together do not come back together. */
-  private pauseBefore(attemptNumber: number): number {
-    const { retryBaseMs, retryMaxMs } = this.settings;
-    const fullMs = Math.min(retryMaxMs, retryBaseMs * 2 ** (attemptNumber - 2));
-    return fullMs * (0.5 + Math.random() / 2);
   }
 
   private async announce(jobId: string, delayMs: number): Promise<void> {

@@ -59,8 +59,8 @@ export class SweepRepository {
             LIMIT ${STEP} FOR UPDATE SKIP LOCKED)
           RETURNING id, generation, containers[1] AS container)
         INSERT INTO job_results (job_id, generation, result)
-        SELECT id, generation, convert_to(json_build_object(
-          'container', container, 'error', 'The deadline passed before a node could finish this job')::text, 'UTF8')
+        SELECT id, generation, convert_to('{"container":' || to_json(container)::text ||
+          ',"error":"The deadline passed before a node could finish this job"}', 'UTF8')
         FROM expired RETURNING job_id AS id`,
     );
   }

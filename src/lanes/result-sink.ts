@@ -9,8 +9,8 @@ import { Broadcast } from '../persistence/broadcast.js';
 import type { FleetNode } from '../nodes/node.js';
 import type { ResultSink } from '../results/collector.js';
 
-/** How long a node is left alone from which all our jobs vanished at once, in ms. */
-const VANISHED_PAUSE_MS = 60_000;
+/** How long a node is left alone that hides our jobs, in ms. */
+const HIDDEN_PAUSE_MS = 60_000;
 
 /** What a collector's findings mean for the rest of the gateway: committed first, then the place on the node is free. */
 @Injectable()
@@ -45,14 +45,14 @@ export class ResultSinks {
       retry: async (job, verdict, finished) => {
         const { attempt, containers } = job;
         const limit = Math.min(settings.maxAttempts, verdict.limit ?? Infinity);
-        const last =
-          verdict.lastResort === 'as-it-is' ? finished : gaveUp(job, attempt.number, 'the container failed');
+        const last = (failures: number): FinishedAttempt =>
+          verdict.lastResort === 'as-it-is' ? finished : gaveUp(job, failures, 'failed');
         await this.retries.take(attempt, { state: 'failed', reason: verdict.reason }, limit, last);
         if (verdict.blamesNode) dispatcher.pairSeen(node.id, containers, false);
         ended(job);
       },
       lost: async (job, reason) => {
-        const last = gaveUp(job, job.attempt.number, 'the node lost it');
+        const last = (failures: number): FinishedAttempt => gaveUp(job, failures, 'lost');
         await this.retries.take(job.attempt, { state: 'lost', reason }, settings.maxAttempts, last);
         ended(job);
       },
@@ -68,24 +68,28 @@ export class ResultSinks {
       silent() {
         dispatcher.faulted(node.id);
       },
-      vanished: () => {
+      hidden: () => {
         const message =
-          'none of the jobs sent there is known any more, not even finished ones: was its store emptied, or does ' +
-          'the gateway reach it from another address (EGRESS_GROUP)?';
+          'it accepts jobs and does not show them: does each request reach it from another address (EGRESS_GROUP)?';
         node.lastError = { message, at: new Date() };
         this.log.error(`Node ${node.config.name}: ${message}`);
-        dispatcher.paused(node.id, VANISHED_PAUSE_MS);
+        dispatcher.paused(node.id, HIDDEN_PAUSE_MS);
       },
     };
   }
 }
 
 /** What the application reads when no attempts are left. Reasons are for operators: they may name hosts. */
-function gaveUp({ attempt, containers }: DeliveredJob, attempts: number, what: string): FinishedAttempt {
-  const reason = `The gateway gave up after ${attempts} attempts; at the last one ${what}`;
+function gaveUp(
+  { attempt, containers }: DeliveredJob,
+  failures: number,
+  attemptState: 'failed' | 'lost',
+): FinishedAttempt {
+  const last = attemptState === 'lost' ? 'the node lost it' : 'the container could not be used';
+  const reason = `The gateway gave up after ${failures} failed attempts; at the last one ${last}`;
   return {
     attempt,
-    attemptState: what === 'the node lost it' ? 'lost' : 'failed',
+    attemptState,
     state: 'failed',
     reason,
     result: failureResult(containers, reason),

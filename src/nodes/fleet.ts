@@ -58,12 +58,13 @@ export class Fleet extends EventEmitter<FleetEvents> {
   refusalFor(containers: readonly string[]): { error: string; params: Record<string, string> } | undefined {
     const first = containers[0];
     if (first === undefined) return { error: 'No containers specified', params: {} };
-    const known = (id: string): boolean => this.nodes.some((node) => node.containers.has(id));
+    const nodes = this.nodes.filter(({ config }) => config.state !== 'removing');
+    const known = (id: string): boolean => nodes.some((node) => node.containers.has(id));
     const unknown = containers.find((id) => !known(id));
     if (unknown !== undefined) return notSupported(unknown);
-    const runners = this.nodes.filter((node) => node.runs(containers));
+    const runners = nodes.filter((node) => node.runs(containers));
     if (runners.length === 0) {
-      const longest = Math.max(...this.nodes.map((node) => node.prefixOf(containers)));
+      const longest = Math.max(...nodes.map((node) => node.prefixOf(containers)));
       return notSupported(containers[longest] as string);
     }
     if (!runners.some((node) => node.containers.get(first)?.external === true)) {
@@ -80,7 +81,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
     const containers = new Map<string, ContainerInfo>();
     const pending = { offchain: queued, onchain: 0 };
     let chain = { enabled: false, address: '' };
-    for (const { info } of this.nodes) {
+    for (const { info, health } of this.nodes) {
       if (info === undefined) continue;
       for (const container of info.containers) {
         const known = containers.get(container.id);
@@ -88,8 +89,11 @@ export class Fleet extends EventEmitter<FleetEvents> {
         else if (container.external && !known.external)
           containers.set(container.id, { ...known, external: true });
       }
-      pending.offchain += info.pending.offchain;
-      pending.onchain += info.pending.onchain;
+      // What a node that is down said last is no news of its work.
+      if (health === 'up') {
+        pending.offchain += info.pending.offchain;
+        pending.onchain += info.pending.onchain;
+      }
       if (info.chain.enabled && !chain.enabled) chain = info.chain;
     }
     const byId = [...containers.values()].sort((a, b) => (a.id < b.id ? -1 : 1));

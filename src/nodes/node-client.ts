@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import { Agent, type Dispatcher } from 'undici';
+import { Agent, errors, type Dispatcher } from 'undici';
 import { messageOf } from '../errors.js';
 import { parseNodeInfo, type NodeInfo } from '../protocol/node-info.js';
 import { JsonSyntaxError } from '../protocol/raw-json.js';
@@ -44,10 +44,14 @@ const BEFORE_SENDING = new Set([
   'EAI_AGAIN',
   'EHOSTUNREACH',
   'ENETUNREACH',
+  'EADDRNOTAVAIL',
+  'EPROTO',
   'UND_ERR_CONNECT_TIMEOUT',
   'CERT_HAS_EXPIRED',
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'ERR_TLS_CERT_ALTNAME_INVALID',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
 
@@ -209,7 +213,8 @@ function readFailure(reply: Dispatcher.ResponseData, text: string): NodeFailure 
 function pauseOf(headers: Dispatcher.ResponseData['headers']): number {
   const resetSeconds = Number(headers['ratelimit-reset'] ?? 60);
   const limit = Number(headers['ratelimit-limit'] ?? 60);
-  const pauseMs = (resetSeconds / limit) * 1_000;
+  // A little more than asked for, so that replicas and routes that were limited together do not return together.
+  const pauseMs = (resetSeconds / limit) * 1_000 * (1 + Math.random() / 4);
   return Number.isFinite(pauseMs) ? Math.min(Math.max(pauseMs, 50), 60_000) : 1_000;
 }
 
@@ -225,7 +230,10 @@ function parseObject(text: string): Record<string, unknown> | undefined {
 function failureOf(error: unknown): NodeFailure {
   const code = codeOf(error);
   const reason = messageOf(error) || code || 'unknown network failure';
-  return { kind: code !== undefined && BEFORE_SENDING.has(code) ? 'unreachable' : 'unclear', reason };
+  // Connections are not reused, so one on which nothing was written has not carried this request.
+  const nothingSent = error instanceof errors.SocketError && error.socket?.bytesWritten === 0;
+  const kind = nothingSent || (code !== undefined && BEFORE_SENDING.has(code)) ? 'unreachable' : 'unclear';
+  return { kind, reason };
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -25,8 +25,8 @@ export interface ResultSink {
   absent(job: DeliveredJob, reason: string): Promise<void>;
   /** The node gave no answer. */
   silent(): void;
-  /** Everything of ours has vanished from the node at once, though it did not restart. */
-  vanished(): void;
+  /** The node does not show the jobs that it accepts from here. Said once, until it shows one again. */
+  hidden(): void;
 }
 
 export interface CollectorOptions {
@@ -81,7 +81,9 @@ const RUNNING_GRACE_MS = 30_000;
  * | running for longer than its containers may take | lost |
  *
  * A node shows a job only to the address that sent it, so absence is believed of jobs sent from here alone; others
- * are waited for until their time is up.
+ * are waited for until their time is up. When everything is absent at once, even a job that had ended there, the
+ * address may have changed, or the node's store was emptied: absence is doubted until a job accepted after that tells
+ * which: it is shown (the store was emptied) or is not (the node hides our jobs).
  */
 export class Collector {
   private readonly log = new Logger(Collector.name);
@@ -97,6 +99,9 @@ export class Collector {
   private silentSince: number | undefined;
   /** A job that ended here lately: the node keeps results over a restart, so it knows this one. */
   private witness: string | undefined;
+  /** Since when absence is doubted. */
+  private doubtedSince: number | undefined;
+  private hiddenWasSaid = false;
 
   constructor(
     private readonly node: FleetNode,
@@ -170,10 +175,12 @@ export class Collector {
     if (reply.kind === 'complete') {
       this.silentSince = undefined;
       this.sizes.worked();
-      const unknownHere = withWitness !== ids && missing.length === due.length && !witnessSeen;
-      if (unknownHere) this.sink.vanished();
-      for (const watch of missing) commits.push(unknownHere ? this.overdue(watch) : this.missed(watch));
+      const allVanished = withWitness !== ids && missing.length === due.length && !witnessSeen;
+      if (allVanished) this.doubtedSince ??= Date.now();
+      for (const watch of missing) commits.push(this.missed(watch));
     } else {
+      // A node that nobody could reach may have been restarted, with an empty store: not seeing a job says nothing.
+      if (reply.kind === 'unreachable') this.witness = undefined;
       for (const watch of missing) commits.push(this.unanswered(watch, reply, ids.length));
     }
     await Promise.all(commits);
@@ -196,6 +203,7 @@ export class Collector {
     const { job } = watch;
     if (!watch.seen && !job.certain) await this.sink.confirm(job).catch(() => undefined);
     watch.seen = true;
+    if (this.doubtedSince !== undefined && watch.since > this.doubtedSince) this.believeAgain();
     if ('oversize' in row) {
       const reason = `The result is larger than ${this.options.maxResultBytes} bytes`;
       const result = failureResult(job.containers, reason);
@@ -234,12 +242,27 @@ export class Collector {
     watch.absences += 1;
     if (watch.absences < ABSENCES_MEAN_LOST) return this.release(watch, Date.now() + ABSENCE_PAUSE_MS);
     const { job } = watch;
+    if (this.doubtedSince !== undefined) {
+      if (job.certain && watch.since > this.doubtedSince) this.sayHidden();
+      return this.overdue(watch);
+    }
     if (job.certain) {
       return this.conclude(watch, () => this.sink.lost(job, 'the node does not know the job any more'));
     }
     await this.conclude(watch, () =>
       this.sink.absent(job, 'no answer to the submission, and the node does not have it'),
     );
+  }
+
+  private believeAgain(): void {
+    this.doubtedSince = undefined;
+    this.hiddenWasSaid = false;
+    this.witness = undefined;
+  }
+
+  private sayHidden(): void {
+    if (!this.hiddenWasSaid) this.sink.hidden();
+    this.hiddenWasSaid = true;
   }
 
   private async unanswered(watch: Watch, reply: ResultsReply, asked: number): Promise<void> {

@@ -25,7 +25,6 @@ const INFRASTRUCTURE = [
   /^Cannot connect to host /,
   /^Server disconnected/,
   /^Response payload is not completed/,
-  /^\[Errno \d+\] /,
 ];
 
 /** A longer output is no HTTP error object, and is not read. */
