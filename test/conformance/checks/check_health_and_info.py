@@ -1,0 +1,45 @@
+import unittest
+
+from infernet_client.node import NodeClient
+from support import Check, shape
+
+LATER = "the gateway does not serve /resources yet"
+WHY_NO_RESOURCES = LATER if hasattr(NodeClient, "get_resources") else "this client has no such call"
+
+
+class HealthAndInfo(Check):
+    async def test_health(self):
+        """health() is true"""
+        self.assertTrue(await self.same(lambda client: client.health()))
+
+    async def test_info_shape(self):
+        """get_info() has a node's members and types"""
+        gateway, node = await self.both(lambda client: client.get_info())
+        self.assertEqual(shape(gateway), shape(node))
+
+    async def test_info_containers(self):
+        """get_info() lists every container of the fleet once, internal ones included"""
+
+        async def containers(client):
+            listed = (await client.get_info())["containers"]
+            return sorted(listed, key=lambda container: container["id"])
+
+        listed = await self.same(containers)
+        self.assertIn(False, [container["external"] for container in listed])
+
+    async def test_info_version_and_chain(self):
+        """get_info() tells version and chain as a node does"""
+
+        async def told(client):
+            info = await client.get_info()
+            return info["version"], info["chain"]
+
+        await self.same(told)
+
+    @unittest.skip(WHY_NO_RESOURCES)
+    async def test_resources(self):
+        """get_resources()"""
+
+    @unittest.skip(WHY_NO_RESOURCES)
+    async def test_model_support(self):
+        """check_model_support()"""
