@@ -12,6 +12,8 @@ const BATCH_JOBS = 100;
 const BATCH_BYTES = 8 * 1_048_576;
 /** A request that takes longer than this does not keep the next one waiting, in ms. */
 const SLOW_MS = 200;
+/** Jobs do not wait longer than this for a node's rate budget, in ms: another node may have some left. */
+const LONGEST_WAIT_MS = 1_500;
 /** Requests to a node that may be open at the same time. */
 const MAX_OPEN = 4;
 
@@ -54,7 +56,14 @@ export class NodeSender {
     if (this.waiting.length === 0 || this.timer !== undefined || this.open >= MAX_OPEN) return;
     const now = performance.now();
     const busyMs = this.open === 0 ? 0 : this.lastSentAt + SLOW_MS - now;
-    const waitMs = Math.max(busyMs, this.budgetMs(now));
+    const budgetMs = this.budgetMs(now);
+    if (budgetMs > LONGEST_WAIT_MS) {
+      const reason = 'the rate budget is spent';
+      for (const { resolve } of this.waiting.splice(0))
+        resolve({ kind: 'limited', reason, pauseMs: budgetMs });
+      return;
+    }
+    const waitMs = Math.max(busyMs, budgetMs);
     if (waitMs <= 0) {
       this.send(this.take());
       return;

@@ -33,8 +33,8 @@ interface Bucket {
 
 /** The reference node's period, taken until replies tell more, in ms. */
 const FIRST_GUESS_PERIOD_MS = 60_000;
-/** Tokens left for others that share the bucket, and for what the whole seconds of the headers hide. */
-const RESERVE = 2;
+/** Tokens left for others that share the bucket, and for what the whole seconds of the headers hide: a part, at most so many. */
+const RESERVE = { share: 1 / 20, most: 2 };
 /** Below this share of the limit, requests are spaced. */
 const SPACED_BELOW = 0.5;
 
@@ -48,7 +48,8 @@ export class RateBudget {
     const { limit, longest, fullAt, lastSentAt, pausedUntil } = bucket;
     const aheadMs = Math.max(0, fullAt - nowMs);
     const left = limit - aheadMs / longest;
-    const untilToken = (RESERVE + 1 - left) * longest;
+    const reserve = Math.min(RESERVE.most, Math.floor(limit * RESERVE.share));
+    const untilToken = (reserve + 1 - left) * longest;
     const emptiness = Math.max(0, 1 - left / (limit * SPACED_BELOW));
     const untilSpaced = lastSentAt + emptiness * longest - nowMs;
     return Math.max(0, Math.min(untilToken, aheadMs), untilSpaced, pausedUntil - nowMs);
