@@ -27,6 +27,7 @@ import { Replicas } from './lanes/replicas.js';
 import { ResultSinks } from './lanes/result-sink.js';
 import { Fleet } from './nodes/fleet.js';
 import { NodeClient } from './nodes/node-client.js';
+import { NodeSenders } from './nodes/node-senders.js';
 import { NodesRepository } from './nodes/nodes.repository.js';
 import { NodesService } from './nodes/nodes.service.js';
 import { Broadcast } from './persistence/broadcast.js';
@@ -72,6 +73,7 @@ export class AppModule {
             new Broadcast(database, databaseUrl, replica.value),
         },
         { provide: NodeClient, useFactory: () => new NodeClient() },
+        NodeSenders,
         Fleet,
         NodesRepository,
         NodesService,

@@ -11,6 +11,7 @@ import { messageOf } from './errors.js';
 import { isDatabaseUnavailable } from './persistence/database-errors.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
 import { createHttpAdapter } from './http/http-server.js';
+import { JobEvents } from './jobs/job-events.js';
 import { Lanes } from './lanes/lanes.js';
 import { LeasesRepository } from './lanes/leases.repository.js';
 import { Replicas } from './lanes/replicas.js';
@@ -58,7 +59,7 @@ export async function startGateway(settings: Settings, log?: (line: string) => v
     const { token, isNew } = await AdminToken.load(settings.adminToken, settings.dataDir);
     app = await NestFactory.create<NestFastifyApplication>(
       AppModule.forRoot({ settings, databaseUrl, adminToken: token }),
-      createHttpAdapter(settings.trustProxy),
+      createHttpAdapter(settings.trustProxy, () => stopped !== undefined),
       { bodyParser: false, bufferLogs: true, abortOnError: false },
     );
     app.useLogger(app.get(Logger));
@@ -102,10 +103,12 @@ async function listen(app: NestFastifyApplication, { port, host }: Settings): Pr
 
 /** In phases: no new requests, then what is on its way to nodes, then the duties, then connections. */
 async function stopApplication(app: NestFastifyApplication, budgetMs: number): Promise<void> {
+  app.get(JobEvents).stop();
   await app.get(Dispatcher).stop(budgetMs);
   await app.get(Lanes).stop();
   await app.get(Replicas).stop();
-  await app.close();
+  const impatience = setTimeout(() => app.getHttpServer().closeAllConnections(), budgetMs);
+  await app.close().finally(() => clearTimeout(impatience));
   await app.get(NodeClient).close();
 }
 

@@ -105,7 +105,10 @@ function loop(): AttemptLoop {
     paused: () => undefined,
     commit: (transition) => transition(),
   };
-  return new AttemptLoop(client, store, guide, SUBMIT_TIMEOUT_MS);
+  const senders = {
+    submit: (node: FleetNode, body: Buffer) => client.submit(node, body, SUBMIT_TIMEOUT_MS),
+  };
+  return new AttemptLoop(senders, store, guide);
 }
 
 describe('AttemptLoop', () => {

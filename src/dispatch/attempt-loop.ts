@@ -1,7 +1,8 @@
 import { v7 as uuidv7 } from 'uuid';
 import { withNodeJobId } from '../protocol/job-request.js';
 import type { FleetNode } from '../nodes/node.js';
-import type { NodeClient, SubmitReply } from '../nodes/node-client.js';
+import type { SubmitReply } from '../nodes/node-client.js';
+import type { NodeSenders } from '../nodes/node-senders.js';
 import type { Attempt, AttemptEnding, AttemptStore } from './attempt-store.js';
 
 /**
@@ -78,10 +79,9 @@ const ERRORS_MEAN_REFUSED = 2;
 
 export class AttemptLoop {
   constructor(
-    private readonly client: NodeClient,
+    private readonly senders: Pick<NodeSenders, 'submit'>,
     private readonly store: AttemptStore,
     private readonly guide: TripGuide,
-    private readonly submitTimeoutMs: number,
   ) {}
 
   /** Sends a job whose first attempt is committed. */
@@ -96,7 +96,7 @@ export class AttemptLoop {
       const node = this.guide.node(attempt);
       if (node === undefined) return { kind: 'abandoned' };
       const body = withNodeJobId(trip.body, attempt.id);
-      const reply = await this.client.submit(node.config, body, this.submitTimeoutMs);
+      const reply = await this.senders.submit(node, body);
       if (reply.kind === 'accepted') return this.takeAccepted(attempt, reply.id);
       if (reply.kind === 'unclear') {
         this.guide.unclear(attempt);

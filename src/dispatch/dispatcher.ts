@@ -4,7 +4,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
 import { GatewayError, messageOf } from '../errors.js';
 import { Fleet } from '../nodes/fleet.js';
-import { NodeClient } from '../nodes/node-client.js';
+import { NodeSenders } from '../nodes/node-senders.js';
 import type { FleetNode } from '../nodes/node.js';
 import { isDatabaseUnavailable } from '../persistence/database-errors.js';
 import { AttemptLoop, type Refusal, type Trip, type TripGuide, type TripOutcome } from './attempt-loop.js';
@@ -49,13 +49,13 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   private wakeTimer: NodeJS.Timeout | undefined;
 
   constructor(
-    client: NodeClient,
+    senders: NodeSenders,
     private readonly store: AttemptStore,
     private readonly fleet: Fleet,
     private readonly settings: Settings,
   ) {
     super();
-    this.loop = new AttemptLoop(client, store, this, settings.submitTimeoutMs);
+    this.loop = new AttemptLoop(senders, store, this);
     fleet.on('joined', (node) => this.nodeChanged(node));
     fleet.on('changed', (node) => this.nodeChanged(node));
     fleet.on('left', (node) => this.policy.nodeLeft(node.id));

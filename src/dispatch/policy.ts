@@ -43,8 +43,8 @@ export interface Placement {
   readonly nodeId: string;
 }
 
-/** Submissions that may be open at one node; more would only queue up in front of its single event loop. */
-export const MAX_UNANSWERED = 32;
+/** Submissions that may be open at one node: one batch under way and the next one gathering (see NodeSender). */
+export const MAX_UNANSWERED = 200;
 
 /** Kinds of jobs remembered beyond those that wait; callers can make up any number of chains. */
 const MAX_IDLE_CLASSES = 1_000;

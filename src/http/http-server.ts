@@ -7,8 +7,9 @@ import { BODY_LIMIT_BYTES } from '../protocol/job-request.js';
  * and written again (G3), and admin calls parse where they validate.
  *
  * @param trustProxy whose X-Forwarded-For is believed; see the setting TRUST_PROXY
+ * @param isStopping once true, replies close their connections, so that a stop does not wait for idle ones
  */
-export function createHttpAdapter(trustProxy: boolean | string): FastifyAdapter {
+export function createHttpAdapter(trustProxy: boolean | string, isStopping: () => boolean): FastifyAdapter {
   const adapter = new FastifyAdapter({
     trustProxy,
     // While stopping, submissions are refused by the application, in the shape that callers know.
@@ -26,6 +27,10 @@ export function createHttpAdapter(trustProxy: boolean | string): FastifyAdapter 
       request.raw.headers['content-type'] = 'application/octet-stream';
     }
     done();
+  });
+  server.addHook('onSend', (_request, reply, payload, done) => {
+    if (isStopping()) void reply.header('connection', 'close');
+    done(null, payload);
   });
   server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   return adapter;

@@ -12,6 +12,7 @@ export interface JobEventMap {
 @Injectable()
 export class JobEvents extends EventEmitter<JobEventMap> {
   private readonly waiters = new Map<string, Set<() => void>>();
+  private stopped = false;
 
   constructor() {
     super();
@@ -27,7 +28,7 @@ export class JobEvents extends EventEmitter<JobEventMap> {
   watch(jobIds: readonly string[], timeoutMs: number): { ended: Promise<void>; stop: () => void } {
     let resolve = (): void => undefined;
     const ended = new Promise<void>((settle) => (resolve = settle));
-    const timer = setTimeout(resolve, timeoutMs);
+    const timer = setTimeout(resolve, this.stopped ? 0 : timeoutMs);
     for (const id of jobIds) {
       let wakers = this.waiters.get(id);
       if (wakers === undefined) this.waiters.set(id, (wakers = new Set()));
@@ -43,5 +44,11 @@ export class JobEvents extends EventEmitter<JobEventMap> {
       resolve();
     };
     return { ended, stop };
+  }
+
+  /** Ends all waiting, now and from now on: who waits is answered with what is known. */
+  stop(): void {
+    this.stopped = true;
+    for (const wakers of this.waiters.values()) for (const wake of wakers) wake();
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { NodeInfo } from '../protocol/node-info.js';
 import { Fleet } from './fleet.js';
-import type { NodeConfig } from './node.js';
+import type { FleetNode, NodeConfig } from './node.js';
 
 const config = (id: string, more: Partial<NodeConfig> = {}): NodeConfig => ({
   id,
@@ -83,7 +83,11 @@ describe('mergedInfo', () => {
       info('a', { pending: { offchain: 2, onchain: 1 } }),
       info('a', { pending: { offchain: 3, onchain: 4 } }),
     );
+    for (const node of fleet.nodes) node.health = 'up';
     expect(fleet.mergedInfo(10).pending).toEqual({ offchain: 15, onchain: 5 });
+    // What a node that is down said last is no news.
+    (fleet.nodes[0] as FleetNode).health = 'down';
+    expect(fleet.mergedInfo(10).pending).toEqual({ offchain: 13, onchain: 4 });
   });
 
   it("has the first enabled node's chain", () => {

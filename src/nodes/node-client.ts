@@ -1,14 +1,19 @@
 import { performance } from 'node:perf_hooks';
-import { Agent, errors, type Dispatcher } from 'undici';
+import { Agent, Client, errors, type Dispatcher } from 'undici';
 import { messageOf } from '../errors.js';
 import { parseNodeInfo, type NodeInfo } from '../protocol/node-info.js';
 import { JsonSyntaxError } from '../protocol/raw-json.js';
+import type { NodeRoute, RateBudget, RateHeaders } from './rate-budget.js';
 import { ResultRowReader, type OversizeRow, type ResultRow } from '../protocol/result-rows.js';
 
-/** Where a node is and what to send with every request to it. */
-export interface NodeAddress {
-  readonly url: string;
-  readonly headers: Readonly<Record<string, string>>;
+/** A node as the client has to know it. */
+export interface NodeTarget {
+  /** Where it is and what to send with every request to it. */
+  readonly config: { readonly url: string; readonly headers: Readonly<Record<string, string>> };
+  /** Told of every request and of what the node says of its rate limiter. */
+  readonly budget: RateBudget;
+  /** Whether its connections are worth keeping; see `measureReuse`. */
+  readonly reusesConnections: boolean;
 }
 
 /** Why a node gave no usable answer. `reason` is for operators and may hold host names. */
@@ -34,6 +39,9 @@ export type SubmitReply =
     }
   | NodeFailure;
 
+/** What became of a batch: of each of its jobs, in order, or of all of it. */
+export type BatchReply = { readonly kind: 'items'; readonly items: readonly SubmitReply[] } | NodeFailure;
+
 /** What became of asking for results; rows were handed out as they arrived. */
 export type ResultsReply = { readonly kind: 'complete' } | NodeFailure;
 
@@ -57,12 +65,19 @@ const BEFORE_SENDING = new Set([
 
 const SMALL_REPLY_BYTES = 1_048_576;
 const CONNECT_TIMEOUT_MS = 3_000;
+const KEEP_IDLE_MS = 3_000;
+const REQUESTS_PER_CONNECTION = 900;
+/** A reused connection that is slower than a new one by more than this stalls, in ms. */
+const STALL_MS = 10;
+const REUSE_SAMPLES = 3;
 
 /**
  * Speaks the Infernet protocol to nodes; the only place that knows undici. It makes one request for each
  * call and never repeats one: who may try again is decided by the attempt loop and the collector.
  *
- * Connections are not reused: the reference node stalls 44 ms on every reused one (docs/protocol.md §6.3).
+ * The reference node stalls 44 ms on every reused connection, and drops those that were idle for 5 s or carried 1,001
+ * requests without a word (docs/protocol.md §6.3). So each request gets a connection of its own, unless reuse was
+ * measured to be faster; and kept connections are given up well before a node would drop them.
  */
 export class NodeClient {
   private readonly agent: Agent;
@@ -71,16 +86,19 @@ export class NodeClient {
   constructor(connectionsPerNode = 64) {
     this.agent = new Agent({
       connections: connectionsPerNode,
-      pipelining: 0,
+      pipelining: 1,
       connect: { timeout: CONNECT_TIMEOUT_MS },
+      keepAliveTimeout: KEEP_IDLE_MS,
+      keepAliveMaxTimeout: KEEP_IDLE_MS,
+      maxRequestsPerClient: REQUESTS_PER_CONNECTION,
     });
   }
 
   /** GET /info. @throws NodeUnavailable */
-  async info(node: NodeAddress, timeoutMs: number): Promise<{ info: NodeInfo; latencyMs: number }> {
+  async info(node: NodeTarget, timeoutMs: number): Promise<{ info: NodeInfo; latencyMs: number }> {
     const startedAt = performance.now();
     try {
-      const reply = await this.request(node, { method: 'GET', path: '/info', timeoutMs });
+      const reply = await this.request(node, 'info', { method: 'GET', path: '/info', timeoutMs });
       const text = await readText(reply, SMALL_REPLY_BYTES);
       if (reply.statusCode !== 200) throw new Error(`/info answered ${reply.statusCode}`);
       return { info: parseNodeInfo(text), latencyMs: performance.now() - startedAt };
@@ -90,12 +108,13 @@ export class NodeClient {
   }
 
   /** POST /api/jobs with the exact bytes of `body`. Never throws for what a node does. */
-  async submit(node: NodeAddress, body: Buffer, timeoutMs: number): Promise<SubmitReply> {
+  async submit(node: NodeTarget, body: Buffer, timeoutMs: number): Promise<SubmitReply> {
     let reply: Dispatcher.ResponseData;
     let text: string;
     try {
       const headers = { 'content-type': 'application/json' };
-      reply = await this.request(node, { method: 'POST', path: '/api/jobs', body, headers, timeoutMs });
+      const post = { method: 'POST', path: '/api/jobs', body, headers, timeoutMs } as const;
+      reply = await this.request(node, 'create_job', post);
       text = await readText(reply, SMALL_REPLY_BYTES);
     } catch (error) {
       return failureOf(error);
@@ -103,12 +122,66 @@ export class NodeClient {
     return readSubmitReply(reply, text);
   }
 
+  /** POST /api/jobs/batch with the exact bytes of each body. Never throws for what a node does. */
+  async submitBatch(node: NodeTarget, bodies: readonly Buffer[], timeoutMs: number): Promise<BatchReply> {
+    const body = Buffer.concat(
+      bodies.flatMap((item, index) => [index === 0 ? OPEN : COMMA, item]).concat(CLOSE),
+    );
+    let reply: Dispatcher.ResponseData;
+    let text: string;
+    try {
+      const headers = { 'content-type': 'application/json' };
+      const post = { method: 'POST', path: '/api/jobs/batch', body, headers, timeoutMs } as const;
+      reply = await this.request(node, 'create_job_batch', post);
+      text = await readText(reply, SMALL_REPLY_BYTES);
+    } catch (error) {
+      return failureOf(error);
+    }
+    if (reply.statusCode !== 200) return readFailure(reply, text);
+    const items = parseArray(text);
+    if (items?.length !== bodies.length) {
+      return { kind: 'unclear', reason: `200 that is not an answer to a batch: ${text.slice(0, 200)}` };
+    }
+    return { kind: 'items', items: items.map(readBatchItem) };
+  }
+
+  /**
+   * Is a kept connection slower than a new one, as with the reference node? Asks /health a few times over either.
+   * @returns whether connections to this node are worth keeping; false when that could not be found out
+   */
+  async measureReuse(node: NodeTarget, timeoutMs: number): Promise<boolean> {
+    const { origin } = new URL(node.config.url);
+    const kept = new Client(origin, { pipelining: 1, connect: { timeout: CONNECT_TIMEOUT_MS } });
+    const timeOf = async (dispatcher: Dispatcher, reset: boolean): Promise<number> => {
+      const startedAt = performance.now();
+      const get = { method: 'GET', path: '/health', timeoutMs } as const;
+      const reply = await this.request(node, 'health', get, { dispatcher, reset });
+      await readText(reply, SMALL_REPLY_BYTES);
+      if (reply.statusCode !== 200) throw new Error(`/health answered ${reply.statusCode}`);
+      return performance.now() - startedAt;
+    };
+    try {
+      await timeOf(kept, false);
+      const reused: number[] = [];
+      const fresh: number[] = [];
+      for (let sample = 0; sample < REUSE_SAMPLES; sample += 1) {
+        reused.push(await timeOf(kept, false));
+        fresh.push(await timeOf(this.agent, true));
+      }
+      return Math.min(...reused) <= Math.min(...fresh) + STALL_MS;
+    } catch {
+      return false;
+    } finally {
+      await kept.destroy();
+    }
+  }
+
   /**
    * GET /api/jobs?id=…; hands out each row as soon as it has arrived whole.
    * Rows that were handed out count even if the reply then breaks off.
    */
   async results(
-    node: NodeAddress,
+    node: NodeTarget,
     query: { readonly ids: readonly string[]; readonly intermediate: boolean },
     limits: { readonly timeoutMs: number; readonly maxRowBytes: number },
     onRow: (row: ResultRow | OversizeRow) => void,
@@ -117,7 +190,8 @@ export class NodeClient {
     if (query.intermediate) parameters.set('intermediate', 'true');
     const path = `/api/jobs?${parameters.toString()}`;
     try {
-      const reply = await this.request(node, { method: 'GET', path, timeoutMs: limits.timeoutMs });
+      const get = { method: 'GET', path, timeoutMs: limits.timeoutMs } as const;
+      const reply = await this.request(node, 'get_job', get);
       if (reply.statusCode !== 200) return readFailure(reply, await readText(reply, SMALL_REPLY_BYTES));
       const reader = new ResultRowReader(limits.maxRowBytes);
       for await (const chunk of reply.body) for (const row of reader.push(chunk as Buffer)) onRow(row);
@@ -134,22 +208,50 @@ export class NodeClient {
     await this.agent.destroy();
   }
 
-  private request(
-    node: NodeAddress,
+  private async request(
+    node: NodeTarget,
+    route: NodeRoute,
     options: { method: 'GET' | 'POST'; path: string; body?: Buffer; headers?: object; timeoutMs: number },
+    over: { dispatcher: Dispatcher; reset: boolean } = {
+      dispatcher: this.agent,
+      reset: !node.reusesConnections,
+    },
   ): Promise<Dispatcher.ResponseData> {
-    const { origin, pathname } = new URL(node.url);
-    return this.agent.request({
-      origin,
-      path: (pathname === '/' ? '' : pathname) + options.path,
-      method: options.method,
-      body: options.body ?? null,
-      headers: { ...node.headers, ...options.headers },
-      reset: true,
-      headersTimeout: options.timeoutMs,
-      bodyTimeout: options.timeoutMs,
-    });
+    const { origin, pathname } = new URL(node.config.url);
+    const { budget } = node;
+    budget.sent(route, performance.now());
+    try {
+      const reply = await over.dispatcher.request({
+        origin,
+        path: (pathname === '/' ? '' : pathname) + options.path,
+        method: options.method,
+        body: options.body ?? null,
+        headers: { ...node.config.headers, ...options.headers },
+        reset: over.reset,
+        headersTimeout: options.timeoutMs,
+        bodyTimeout: options.timeoutMs,
+      });
+      const now = performance.now();
+      budget.replied(route, now, rateHeadersOf(reply.headers));
+      if (reply.statusCode === 429) budget.limited(route, now, pauseOf(reply.headers));
+      return reply;
+    } catch (error) {
+      budget.replied(route, performance.now(), undefined);
+      throw error;
+    }
   }
+}
+
+const OPEN = Buffer.from('[');
+const COMMA = Buffer.from(',');
+const CLOSE = Buffer.from(']');
+
+function rateHeadersOf(headers: Dispatcher.ResponseData['headers']): RateHeaders | undefined {
+  const limit = Number(headers['ratelimit-limit']);
+  const remaining = Number(headers['ratelimit-remaining']);
+  const resetSeconds = Number(headers['ratelimit-reset']);
+  const known = Number.isFinite(limit) && Number.isFinite(remaining) && Number.isFinite(resetSeconds);
+  return known ? { limit, remaining, resetSeconds } : undefined;
 }
 
 /** /info gave no usable answer. `refused`: nobody listens there. */
@@ -196,6 +298,26 @@ function readSubmitReply(reply: Dispatcher.ResponseData, text: string): SubmitRe
   return readFailure(reply, text);
 }
 
+/** An item of a batch's answer: what a single submission would have been answered, without a status. */
+function readBatchItem(item: unknown): SubmitReply {
+  const { id, error, params } = (item ?? {}) as Record<string, unknown>;
+  if (typeof id === 'string') return { kind: 'accepted', id };
+  if (typeof error !== 'string') {
+    return { kind: 'unclear', reason: `neither an id nor an error: ${JSON.stringify(item)}` };
+  }
+  const details = typeof params === 'object' && params !== null ? (params as Record<string, unknown>) : {};
+  return { kind: 'refused', status: 405, reason: error, params: details };
+}
+
+function parseArray(text: string): unknown[] | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return Array.isArray(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 function readFailure(reply: Dispatcher.ResponseData, text: string): NodeFailure {
   const status = reply.statusCode;
   if (status === 429) {
@@ -230,7 +352,7 @@ function parseObject(text: string): Record<string, unknown> | undefined {
 function failureOf(error: unknown): NodeFailure {
   const code = codeOf(error);
   const reason = messageOf(error) || code || 'unknown network failure';
-  // Connections are not reused, so one on which nothing was written has not carried this request.
+  // What nothing was written on has not carried this request.
   const nothingSent = error instanceof errors.SocketError && error.socket?.bytesWritten === 0;
   const kind = nothingSent || (code !== undefined && BEFORE_SENDING.has(code)) ? 'unreachable' : 'unclear';
   return { kind, reason };

@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import { RateBudget } from './rate-budget.js';
 import type { ContainerInfo, NodeInfo, PendingCounts } from '../protocol/node-info.js';
 
 /** A node as operators configured it. */
@@ -54,6 +55,10 @@ export class FleetNode {
   pendingSeenAtMs = 0;
   /** Undefined while another replica, or none, works with the node. */
   lease: Lease | undefined;
+  /** How fast this replica may ask it. */
+  readonly budget = new RateBudget();
+  /** Whether keeping connections to it pays; measured when a replica begins to work with it. */
+  reusesConnections = false;
   private containersById = new Map<string, ContainerInfo>();
   private missedProbes = 0;
   private lastInfo: NodeInfo | undefined;

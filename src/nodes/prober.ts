@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { Logger } from '@nestjs/common';
 import type { Fleet } from './fleet.js';
 import type { FleetNode } from './node.js';
@@ -10,6 +11,9 @@ export interface ProberOptions {
   readonly timeoutMs: number;
 }
 
+/** How often it is measured whether connections to a node are worth keeping, in ms. */
+const REUSE_INTERVAL_MS = 600_000;
+
 /** A node that is down is looked at this often at least, in ms: its return releases jobs that wait. */
 const DOWN_INTERVAL_MS = 1_000;
 
@@ -21,6 +25,7 @@ export class Prober {
   private readonly log = new Logger(Prober.name);
   private timer: NodeJS.Timeout | undefined;
   private stopped = true;
+  private reuseMeasuredAt = -Infinity;
 
   constructor(
     private readonly node: FleetNode,
@@ -47,11 +52,12 @@ export class Prober {
     const { node, fleet } = this;
     const healthBefore = node.health;
     try {
-      const { info, latencyMs } = await this.client.info(node.config, this.options.timeoutMs);
+      const { info, latencyMs } = await this.client.info(node, this.options.timeoutMs);
       const offerChanged = node.answered(info, latencyMs, new Date());
       if (healthBefore === 'down') this.log.log(`Node ${node.config.name} is up`);
       if (offerChanged || healthBefore !== 'up') fleet.emit('changed', node);
       fleet.emit('probed', node);
+      await this.measureReuse();
       if (offerChanged) await this.repository.saveSnapshot(node.id, info);
     } catch (error) {
       if (!(error instanceof NodeUnavailable)) return this.log.warn({ err: error }, 'A probe went wrong');
@@ -60,6 +66,13 @@ export class Prober {
       this.log.warn(`Node ${node.config.name} is down: ${error.message}`);
       fleet.emit('changed', node);
     }
+  }
+
+  /** A node may be replaced by another behind the same URL, so this is looked at anew now and then. */
+  private async measureReuse(): Promise<void> {
+    if (performance.now() - this.reuseMeasuredAt < REUSE_INTERVAL_MS) return;
+    this.reuseMeasuredAt = performance.now();
+    this.node.reusesConnections = await this.client.measureReuse(this.node, this.options.timeoutMs);
   }
 
   private schedule(delayMs: number): void {

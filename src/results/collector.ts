@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { Logger } from '@nestjs/common';
 import type { ErrorPatterns } from '../config/settings.js';
 import type { DeliveredJob } from '../dispatch/dispatcher.js';
@@ -7,8 +8,9 @@ import type { FinishedAttempt } from '../jobs/results-store.js';
 import type { FleetNode } from '../nodes/node.js';
 import type { NodeClient, ResultsReply } from '../nodes/node-client.js';
 import type { OversizeRow, ResultRow } from '../protocol/result-rows.js';
-import { FIRST_PAUSE_MS, nextPauseMs } from './poll-schedule.js';
+import { firstPauseMs, nextPauseMs } from './poll-schedule.js';
 import { ReplySizes } from './reply-sizes.js';
+import { ServiceTimes } from './service-times.js';
 import { verdictOf, type Verdict } from './verdict.js';
 
 /** Where collected results go. Each promise resolves when what it says is committed. */
@@ -91,6 +93,7 @@ export class Collector {
   private readonly watches = new Map<string, Watch>();
   private readonly attemptOf = new Map<string, string>();
   private readonly sizes = new ReplySizes(MAX_IDS);
+  private readonly times = new ServiceTimes();
   private timer: NodeJS.Timeout | undefined;
   private timerAt = Infinity;
   private asking = false;
@@ -121,7 +124,7 @@ export class Collector {
    * @param visible false if it was sent from another address than this gateway's
    */
   watch(job: DeliveredJob, since = Date.now(), visible = true): void {
-    const dueAt = Date.now() + FIRST_PAUSE_MS;
+    const dueAt = Date.now() + firstPauseMs(this.times.meanMs(kindOf(job)));
     const state = { dueAt, wantedUntil: 0, seen: false, absences: 0, busy: false };
     this.watches.set(job.attempt.id, { job, since, visible, ...state });
     this.attemptOf.set(job.attempt.jobId, job.attempt.id);
@@ -170,7 +173,7 @@ export class Collector {
     const withWitness = suspicious && this.witness !== undefined ? [...ids, this.witness] : ids;
     const limits = { timeoutMs: this.options.timeoutMs, maxRowBytes: this.options.maxResultBytes };
     const query = { ids: withWitness, intermediate: isChain(first) };
-    const reply = await this.client.results(this.node.config, query, limits, onRow);
+    const reply = await this.client.results(this.node, query, limits, onRow);
     const missing = due.filter((watch) => !answered.has(watch));
     if (reply.kind === 'complete') {
       this.silentSince = undefined;
@@ -213,6 +216,7 @@ export class Collector {
     if (row.status === 'running') return this.overdue(watch);
     this.witness = job.nodeJobId;
     this.sizes.learn(kindOf(job), row.result.length + (row.intermediate?.length ?? 0));
+    this.times.learn(kindOf(job), Date.now() - watch.since);
     const verdict = verdictOf(row, job.containers, this.options.errorWhen);
     const finished: FinishedAttempt = {
       attempt: job.attempt,
@@ -306,7 +310,8 @@ export class Collector {
     if (this.stopped || this.asking || at >= this.timerAt) return;
     clearTimeout(this.timer);
     this.timerAt = at;
-    this.timer = setTimeout(() => void this.tick(), Math.max(REQUEST_GAP_MS, at - Date.now()));
+    const budgetMs = this.node.budget.waitMs('get_job', performance.now());
+    this.timer = setTimeout(() => void this.tick(), Math.max(REQUEST_GAP_MS, at - Date.now(), budgetMs));
   }
 
   private async tick(): Promise<void> {

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { FIRST_PAUSE_MS, nextPauseMs } from './poll-schedule.js';
+import { firstPauseMs, nextPauseMs } from './poll-schedule.js';
 
 it('asks soon about a young job and seldom about an old one', () => {
-  expect(FIRST_PAUSE_MS).toBeLessThanOrEqual(50);
+  expect(firstPauseMs(undefined)).toBeLessThanOrEqual(50);
   let last = 0;
   for (const ageMs of [0, 10, 100, 1_000, 10_000, 100_000, 10_000_000]) {
     const pauseMs = nextPauseMs(ageMs, false);
@@ -10,6 +10,11 @@ it('asks soon about a young job and seldom about an old one', () => {
     last = pauseMs;
   }
   expect(last).toBe(5_000);
+});
+
+it('first asks when about half of the usual time has passed', () => {
+  expect(firstPauseMs(1_000)).toBe(500);
+  expect(firstPauseMs(3_600_000)).toBe(5_000);
 });
 
 it('finds a result late by no more than a fifth of the job', () => {
