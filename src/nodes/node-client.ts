@@ -68,8 +68,8 @@ const CONNECT_TIMEOUT_MS = 3_000;
 const KEEP_IDLE_MS = 3_000;
 const REQUESTS_PER_CONNECTION = 900;
 /** A reused connection that is slower than a new one by more than this stalls, in ms. */
-const STALL_MS = 10;
-const REUSE_SAMPLES = 3;
+const STALL_MS = 20;
+const REUSE_SAMPLES = 5;
 
 /**
  * Speaks the Infernet protocol to nodes; the only place that knows undici. It makes one request for each

@@ -1,0 +1,54 @@
+import { afterEach, expect, it } from 'vitest';
+import { EmulatedNode } from '../emulator/emulated-node.js';
+import { FleetNode } from './node.js';
+import { NodeClient } from './node-client.js';
+
+let emulated: EmulatedNode;
+let client: NodeClient;
+
+afterEach(async () => {
+  await client.close();
+  await emulated.stop();
+});
+
+async function start(options: Parameters<typeof EmulatedNode.start>[0]): Promise<FleetNode> {
+  emulated = await EmulatedNode.start({ rateLimit: false, ...options });
+  client = new NodeClient();
+  return new FleetNode({
+    id: 'n',
+    url: emulated.url,
+    name: 'n',
+    weight: 1,
+    maxInFlight: null,
+    labels: {},
+    headers: {},
+    state: 'active',
+    source: 'admin',
+    createdAt: new Date(),
+  });
+}
+
+it('finds that connections to a node that stalls on reused ones are not worth keeping', async () => {
+  const node = await start({ stallReusedMs: 44 });
+  expect(await client.measureReuse(node, 1_000)).toBe(false);
+});
+
+it('finds that connections to a node that does not stall are', async () => {
+  const node = await start({});
+  expect(await client.measureReuse(node, 1_000)).toBe(true);
+});
+
+it('keeps no connections to a node that does not answer', async () => {
+  const node = await start({});
+  await emulated.faults.set({ error500Html: { path: '/health', method: 'GET' } });
+  expect(await client.measureReuse(node, 1_000)).toBe(false);
+});
+
+it('gives kept connections up before the node closes them without a word', { timeout: 60_000 }, async () => {
+  const node = await start({});
+  node.reusesConnections = true;
+  for (let n = 0; n < 1_100; n += 1) {
+    const reply = await client.submit(node, Buffer.from('{"containers":["echo"],"data":{}}'), 5_000);
+    expect(reply.kind).toBe('accepted');
+  }
+});
