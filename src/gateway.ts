@@ -66,7 +66,8 @@ export async function startGateway(settings: Settings, log?: (line: string) => v
     await app.init();
     // The embedded server belongs to one gateway at a time, so nobody else can hold a lease.
     if (postgres !== undefined) await app.get(LeasesRepository).voidAll();
-    await app.get(NodesService).load(settings.nodes);
+    const nodes = app.get(NodesService);
+    await untilAvailable(() => nodes.load(settings.nodes), log);
     await app.get(Lanes).start();
     await app.get(Replicas).start();
     await listen(app, settings);

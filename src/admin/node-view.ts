@@ -26,5 +26,6 @@ export function nodeView(node: FleetNode, dispatcher: Dispatcher): object {
     pending: info?.pending ?? null,
     foreign,
     inFlight,
+    lease: { heldHere: node.leased, fence: node.lease?.fence ?? null },
   };
 }

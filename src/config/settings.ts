@@ -92,6 +92,8 @@ export const environmentSchema = z.object({
   RETRY_MAX_MS: integer(10, 3_600_000, 60_000),
   /** How long a container may take on a node, in ms: a job that runs longer than this for each container is lost. */
   CONTAINER_TIMEOUT_MS: integer(100, 86_400_000, 180_000),
+  /** Time beyond that before the job counts as lost, in ms. */
+  RUNNING_GRACE_MS: integer(0, 86_400_000, 30_000),
   /** A node that may have a job is asked for it this long while it gives no answer, in ms. */
   NO_ANSWER_MS: integer(100, 600_000, 30_000),
   /**

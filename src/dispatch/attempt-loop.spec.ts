@@ -67,6 +67,8 @@ function trip(): Trip {
     jobId: id,
     containers: ['echo'],
     avoid: [],
+    shun: [],
+    erred: false,
     body: Buffer.from('{"containers":["echo"],"data":{}}'),
     attempt: { id, jobId: id, nodeId: 'n0', number: 1, fence: 7 },
     acknowledged: false,
@@ -140,7 +142,7 @@ describe('AttemptLoop', () => {
 
   it('holds the job when no node is left', async () => {
     await Promise.all(nodes.map((node) => node.faults.set({ refuse: true })));
-    expect(await loop().send(trip())).toEqual({ kind: 'held', refusedBy: [] });
+    expect(await loop().send(trip())).toEqual({ kind: 'held', refusedBy: [], erred: false });
     expect(store.transitions).toEqual(['unreachable 1, next 2', 'unreachable 2, queued']);
   });
 
@@ -178,7 +180,7 @@ describe('AttemptLoop', () => {
   it('holds a job that was refused here when a node of another replica may take it', async () => {
     othersMayTake = true;
     const journey = { ...trip(), containers: ['no'], body: Buffer.from('{"containers":["no"],"data":{}}') };
-    expect(await loop().send(journey)).toEqual({ kind: 'held', refusedBy: ['n0', 'n1'] });
+    expect(await loop().send(journey)).toEqual({ kind: 'held', refusedBy: ['n0', 'n1'], erred: false });
     expect(store.transitions.at(-1)).toBe('refused 2, queued');
   });
 

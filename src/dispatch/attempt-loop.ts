@@ -27,8 +27,11 @@ export interface Trip {
   readonly jobId: string;
   readonly containers: readonly string[];
   readonly avoid: readonly string[];
+  readonly shun: readonly string[];
   readonly body: Buffer;
   readonly attempt: Attempt;
+  /** A node has answered it with a JSON 5xx on an earlier trip. */
+  readonly erred: boolean;
   /** The application has its id: from now on the job can only end in a result. */
   acknowledged: boolean;
   /** The job is being taken away again and must not be acknowledged any more. */
@@ -50,8 +53,8 @@ export type TripOutcome =
       readonly nodeJobId: string;
       readonly certain: boolean;
     }
-  /** It is `queued` again; `refusedBy` must not be offered it any more. */
-  | { readonly kind: 'held'; readonly refusedBy: readonly string[] }
+  /** It is `queued` again; `refusedBy` must not be offered it any more. `erred`: one of them answered with a JSON 5xx. */
+  | { readonly kind: 'held'; readonly refusedBy: readonly string[]; readonly erred: boolean }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
   /** Refused after it had been acknowledged: the job ended as failed. */
   | { readonly kind: 'failed' }
@@ -64,8 +67,8 @@ export interface TripGuide {
   node(attempt: Attempt): FleetNode | undefined;
   /** Another node for the job, with the fence of its lease; it is counted there. */
   nextNode(trip: Trip, tried: ReadonlySet<string>): { id: string; fence: number } | undefined;
-  /** Whether a node of another replica may take what those here refused. */
-  othersMayTake(trip: Trip, refusedBy: readonly string[]): boolean;
+  /** Whether a node that has not been asked may take what these refused, be it of another replica or down for now. */
+  othersMayTake(trip: Trip, asked: readonly string[]): boolean;
   accepted(attempt: Attempt): void;
   unclear(attempt: Attempt): void;
   notAccepted(attempt: Attempt, fault: boolean): void;
@@ -90,7 +93,7 @@ export class AttemptLoop {
     const refusedBy: string[] = [];
     let attempt = trip.attempt;
     let refusal: Refusal | undefined;
-    let errors = 0;
+    let errors = Number(trip.erred);
     for (;;) {
       tried.add(attempt.nodeId);
       const node = this.guide.node(attempt);
@@ -109,13 +112,14 @@ export class AttemptLoop {
         refusal = { status: reply.status, error: reply.reason, params: reply.params };
       } else if (reply.kind === 'error') {
         errors += 1;
+        refusedBy.push(attempt.nodeId);
         refusal ??= { status: 400, error: reply.reason, params: {} };
       }
       const ending = endingOf(reply);
       const nextNode = errors >= ERRORS_MEAN_REFUSED ? undefined : this.guide.nextNode(trip, tried);
       if (nextNode === undefined) {
-        const elsewhere = errors === 0 && this.guide.othersMayTake(trip, refusedBy);
-        if (refusal === undefined || elsewhere) return this.hold(attempt, ending, refusedBy);
+        const elsewhere = errors < ERRORS_MEAN_REFUSED && this.guide.othersMayTake(trip, refusedBy);
+        if (refusal === undefined || elsewhere) return this.hold(attempt, ending, refusedBy, errors > 0);
         return this.refuse(trip, attempt, ending, refusal);
       }
       const next: Attempt = {
@@ -148,9 +152,10 @@ export class AttemptLoop {
     attempt: Attempt,
     ending: AttemptEnding,
     refusedBy: readonly string[],
+    erred: boolean,
   ): Promise<TripOutcome> {
     const requeued = await this.guide.commit(() => this.store.requeue(attempt, ending));
-    return requeued ? { kind: 'held', refusedBy } : { kind: 'abandoned' };
+    return requeued ? { kind: 'held', refusedBy, erred } : { kind: 'abandoned' };
   }
 
   private async refuse(

@@ -43,7 +43,11 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   private readonly log = new Logger(Dispatcher.name);
   private readonly policy = new Policy();
   private readonly loop: AttemptLoop;
-  private readonly trips = new Map<string, Promise<unknown>>();
+  private readonly trips = new Set<Promise<unknown>>();
+  /** How many trips of a job are under way: after a cancellation and a retry there may be two. */
+  private readonly travelling = new Map<string, number>();
+  /** Held jobs that a node has answered with a JSON 5xx: the next such answer counts as the second. */
+  private readonly erred = new Set<string>();
   private stopping = false;
   private pumpIsDue = false;
   private wakeTimer: NodeJS.Timeout | undefined;
@@ -74,7 +78,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
 
   /** Whether this job is on its way to a node right now. */
   isSending(jobId: string): boolean {
-    return this.trips.has(jobId);
+    return this.travelling.has(jobId);
   }
 
   /**
@@ -112,9 +116,10 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     this.pumpSoon();
   }
 
-  /** A queued job was cancelled. */
-  forget(job: JobNeeds): void {
-    this.policy.forget(job);
+  /** The job is over: if it is held, it is held no longer. */
+  forget(jobId: string): void {
+    this.erred.delete(jobId);
+    this.policy.forget(jobId);
   }
 
   /** A job found on a node, or on its way there, when this replica took the node over. */
@@ -148,7 +153,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   async stop(budgetMs: number): Promise<void> {
     this.stopping = true;
     clearTimeout(this.wakeTimer);
-    const settled = Promise.allSettled(this.trips.values());
+    const settled = Promise.allSettled(this.trips);
     await Promise.race([settled, sleep(budgetMs, undefined, { ref: false })]);
   }
 
@@ -164,14 +169,14 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     return id === undefined || fence === undefined ? undefined : { id, fence };
   }
 
-  othersMayTake(trip: Trip, refusedBy: readonly string[]): boolean {
+  othersMayTake(trip: Trip, asked: readonly string[]): boolean {
     return this.fleet.nodes.some(
       (node) =>
-        !node.leased &&
-        node.health === 'up' &&
-        node.config.state === 'active' &&
+        // Nobody waits for an answer about an acknowledged job, so it can wait for a node that is away.
+        (trip.acknowledged || (!node.leased && node.health === 'up' && node.config.state === 'active')) &&
+        node.config.state !== 'removing' &&
         node.runs(trip.containers) &&
-        !refusedBy.includes(node.id) &&
+        !asked.includes(node.id) &&
         !trip.avoid.includes(node.id),
     );
   }
@@ -288,7 +293,8 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
       const claimed = await this.store.claim(job.id, nodeId, fence);
       if (claimed === 'gone') return this.notAccepted(unsent, false);
       if (claimed !== 'unleased') {
-        const trip = tripOf(job, claimed.attempt, claimed.body);
+        const erred = this.erred.delete(job.id);
+        const trip = { ...tripOf(job, claimed.attempt, claimed.body), erred };
         await this.follow(trip).catch(() => undefined);
         return;
       }
@@ -303,20 +309,28 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
 
   /** Follows a trip to its end: what it means for others is announced here. */
   private follow(trip: Trip): Promise<TripOutcome> {
+    const { jobId } = trip;
+    const arrived = (): void => {
+      this.trips.delete(outcome);
+      const others = (this.travelling.get(jobId) ?? 1) - 1;
+      if (others === 0) this.travelling.delete(jobId);
+      else this.travelling.set(jobId, others);
+    };
+    this.travelling.set(jobId, (this.travelling.get(jobId) ?? 0) + 1);
     const outcome = this.loop.send(trip).then(
       (end) => {
-        this.trips.delete(trip.jobId);
+        arrived();
         this.announce(trip, end);
         return end;
       },
       (error: unknown) => {
-        this.trips.delete(trip.jobId);
+        arrived();
         // The lane looks for open attempts that nobody follows, now and then, and takes them up.
         this.log.error({ err: error }, `Job ${trip.jobId} was left on its way`);
         throw error;
       },
     );
-    this.trips.set(trip.jobId, outcome);
+    this.trips.add(outcome);
     return outcome;
   }
 
@@ -324,12 +338,23 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     const { jobId, containers } = trip;
     if (end.kind === 'delivered') this.emit('delivered', { ...end, containers });
     if (end.kind !== 'held') return;
-    this.hold([{ id: jobId, containers, avoid: [...trip.avoid, ...end.refusedBy] }]);
+    if (end.erred) this.erred.add(jobId);
+    this.hold([{ id: jobId, containers, avoid: [...trip.avoid, ...end.refusedBy], shun: trip.shun }]);
     this.emit('queued', jobId);
   }
 }
 
 function tripOf(job: JobNeeds, attempt: Attempt, body: Buffer): Trip {
-  const { id, containers, avoid = [] } = job;
-  return { jobId: id, containers, avoid, body, attempt, acknowledged: true, withdrawn: false };
+  const { id, containers, avoid = [], shun = [] } = job;
+  return {
+    jobId: id,
+    containers,
+    avoid,
+    shun,
+    body,
+    attempt,
+    erred: false,
+    acknowledged: true,
+    withdrawn: false,
+  };
 }

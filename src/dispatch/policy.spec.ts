@@ -161,8 +161,8 @@ describe('held jobs', () => {
     const [one, two] = [job(), job()];
     for (const each of [one, one, two]) policy.hold(each);
     expect(policy.held).toBe(2);
-    policy.forget(one);
-    policy.forget(one);
+    policy.forget(one.id);
+    policy.forget(one.id);
     expect(policy.held).toBe(1);
     policy.nodeChanged(view('x'));
     expect(policy.release(0)).toMatchObject([{ job: two, nodeId: 'x' }]);

@@ -24,6 +24,8 @@ export interface JobNeeds {
   readonly containers: readonly string[];
   /** Nodes that have refused this job; it is not offered to them again. */
   readonly avoid?: readonly string[] | undefined;
+  /** Nodes on which an attempt has failed; another one is preferred. */
+  readonly shun?: readonly string[] | undefined;
 }
 
 /** A node as the policy has to know it. */
@@ -71,6 +73,7 @@ interface NodeState {
 interface JobClass {
   readonly containers: readonly string[];
   readonly avoid: readonly string[];
+  readonly shun: readonly string[];
   readonly pairKey: string;
   readonly queue: ArrivalQueue;
   /** Nodes that run these containers, whatever their health. */
@@ -81,11 +84,12 @@ export class Policy {
   private readonly nodes = new Map<string, NodeState>();
   private readonly classes = new Map<string, JobClass>();
   private choices = 0;
-  private heldCount = 0;
+  /** The held jobs, with the class in whose queue each one is. */
+  private readonly holding = new Map<string, JobClass>();
 
   /** How many jobs are held. */
   get held(): number {
-    return this.heldCount;
+    return this.holding.size;
   }
 
   /** Our unfinished jobs on a node. */
@@ -146,12 +150,19 @@ export class Policy {
 
   /** Keeps a job until `release` hands it out. */
   hold(job: JobNeeds): void {
-    if (this.classOf(job).queue.add(job.id)) this.heldCount += 1;
+    const jobClass = this.classOf(job);
+    const before = this.holding.get(job.id);
+    if (before === jobClass) return;
+    // What it needs has changed, such as the nodes that refuse it.
+    before?.queue.remove(job.id);
+    jobClass.queue.add(job.id);
+    this.holding.set(job.id, jobClass);
   }
 
-  /** Drops a held job. */
-  forget(job: JobNeeds): void {
-    if (this.classOf(job).queue.remove(job.id)) this.heldCount -= 1;
+  /** Drops a job, if it is held. */
+  forget(jobId: string): void {
+    this.holding.get(jobId)?.queue.remove(jobId);
+    this.holding.delete(jobId);
   }
 
   /** Hands out held jobs for which there is a node now, at most `limit`; each is counted on its node. */
@@ -163,9 +174,9 @@ export class Policy {
       const node = this.choose(oldest, nowMs);
       const jobId = node === undefined ? undefined : oldest.queue.shift();
       if (node !== undefined && jobId !== undefined) {
-        this.heldCount -= 1;
-        const { containers, avoid } = oldest;
-        placements.push({ job: { id: jobId, containers, avoid }, nodeId: node.view.id });
+        this.holding.delete(jobId);
+        const { containers, avoid, shun } = oldest;
+        placements.push({ job: { id: jobId, containers, avoid, shun }, nodeId: node.view.id });
       }
       if (jobId === undefined || oldest.queue.length === 0) waiting.splice(waiting.indexOf(oldest), 1);
     }
@@ -249,7 +260,7 @@ export class Policy {
 
   /** When time alone will next make a difference, on the clock of `nowMs`; undefined if it will not. */
   nextChangeAt(nowMs: number): number | undefined {
-    if (this.heldCount === 0) return undefined;
+    if (this.holding.size === 0) return undefined;
     let next: number | undefined;
     for (const { closedUntilMs, pausedUntilMs, closedPairs } of this.nodes.values()) {
       for (const untilMs of [
@@ -269,17 +280,16 @@ export class Policy {
   }
 
   private choose(jobClass: JobClass, nowMs: number, tried?: ReadonlySet<string>): NodeState | undefined {
-    let best: NodeState | undefined;
-    let bestLoad = Infinity;
-    for (const node of jobClass.nodes) {
-      if (!isOpen(node, nowMs) || tried?.has(node.view.id)) continue;
-      if ((node.closedPairs.get(jobClass.pairKey)?.untilMs ?? 0) > nowMs) continue;
-      const load = (node.foreign + node.outstanding + 1) / node.view.weight;
-      if (load < bestLoad || (load === bestLoad && best !== undefined && node.lastChosen < best.lastChosen)) {
-        best = node;
-        bestLoad = load;
-      }
-    }
+    const { nodes, shun } = jobClass;
+    const best =
+      (shun.length > 0
+        ? this.leastLoaded(
+            nodes.filter(({ view }) => !shun.includes(view.id)),
+            jobClass,
+            nowMs,
+            tried,
+          )
+        : undefined) ?? this.leastLoaded(nodes, jobClass, nowMs, tried);
     if (best === undefined) return undefined;
     this.choices += 1;
     best.lastChosen = this.choices;
@@ -288,14 +298,35 @@ export class Policy {
     return best;
   }
 
-  private classOf({ containers, avoid = [] }: JobNeeds): JobClass {
-    const key = JSON.stringify([containers, avoid]);
+  private leastLoaded(
+    nodes: readonly NodeState[],
+    jobClass: JobClass,
+    nowMs: number,
+    tried?: ReadonlySet<string>,
+  ): NodeState | undefined {
+    let best: NodeState | undefined;
+    let bestLoad = Infinity;
+    for (const node of nodes) {
+      if (!isOpen(node, nowMs) || tried?.has(node.view.id)) continue;
+      if ((node.closedPairs.get(jobClass.pairKey)?.untilMs ?? 0) > nowMs) continue;
+      const load = (node.foreign + node.outstanding + 1) / node.view.weight;
+      if (load < bestLoad || (load === bestLoad && best !== undefined && node.lastChosen < best.lastChosen)) {
+        best = node;
+        bestLoad = load;
+      }
+    }
+    return best;
+  }
+
+  private classOf({ containers, avoid = [], shun = [] }: JobNeeds): JobClass {
+    const key = JSON.stringify([containers, avoid, shun]);
     let jobClass = this.classes.get(key);
     if (jobClass === undefined) {
       if (this.classes.size >= MAX_IDLE_CLASSES) this.dropIdleClasses();
       jobClass = {
         containers,
         avoid,
+        shun,
         pairKey: pairKey(containers),
         queue: new ArrivalQueue(),
         nodes: this.nodesFor(containers, avoid),

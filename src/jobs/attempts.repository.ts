@@ -39,12 +39,19 @@ interface ClaimRow {
   readonly body: Uint8Array | null;
 }
 
+/** Why a job may not go again: it has failed too often, or its deadline has passed. */
+export interface Exhaustion {
+  /** Of this generation, the last one included. */
+  readonly failures: number;
+  readonly expired: boolean;
+}
+
 /** How a retry was taken. */
 export type RetryOutcome =
   /** The job waits for it. */
   | { readonly kind: 'retrying'; readonly delayMs: number }
-  /** It may not fail again; `failures` counts those of this generation, this one included. */
-  | { readonly kind: 'exhausted'; readonly failures: number }
+  /** It may not go again. */
+  | ({ readonly kind: 'exhausted' } & Exhaustion)
   /** It was not ours to retry any more. */
   | { readonly kind: 'stale' };
 
@@ -135,9 +142,12 @@ export class AttemptsRepository extends AttemptStore {
     limit: number,
     { baseMs, maxMs, share }: RetryPauses,
   ): Promise<RetryOutcome> {
-    const [row] = await this.database.$queryRaw<{ failures: number; again: boolean; delay_ms: number }[]>`
+    const [row] = await this.database.$queryRaw<
+      { failures: number; expired: boolean; again: boolean; delay_ms: number }[]
+    >`
       WITH job AS (
-        SELECT jobs.id, failures + 1 AS failures, failures + 1 < ${limit} AND deadline_at > now() AS again,
+        SELECT jobs.id, failures + 1 AS failures, deadline_at <= now() AS expired,
+               failures + 1 < ${limit} AND deadline_at > now() AS again,
                ${share}::float8 * least(${maxMs}::float8, ${baseMs}::float8 * 2 ^ least(failures, 30)) AS delay_ms
         FROM jobs JOIN attempts ON attempts.job_id = jobs.id AND attempts.generation = jobs.generation
         WHERE attempts.id = ${attempt.id}::uuid AND attempts.finished_at IS NULL
@@ -150,10 +160,10 @@ export class AttemptsRepository extends AttemptStore {
         UPDATE jobs SET state = 'retrying', failures = job.failures,
                retry_at = now() + make_interval(secs => delay_ms / 1000)
         FROM job WHERE jobs.id = job.id AND again)
-      SELECT failures, again, delay_ms FROM job`;
+      SELECT failures, expired, again, delay_ms FROM job`;
     if (row === undefined) return { kind: 'stale' };
-    const { failures, again, delay_ms: delayMs } = row;
-    return again ? { kind: 'retrying', delayMs } : { kind: 'exhausted', failures };
+    const { failures, expired, again, delay_ms: delayMs } = row;
+    return again ? { kind: 'retrying', delayMs } : { kind: 'exhausted', failures, expired };
   }
 
   async fail(

@@ -42,7 +42,10 @@ export class JobsRepository {
     return this.database.$queryRaw<JobNeeds[]>`
       SELECT id, containers, ARRAY(
         SELECT node_id FROM attempts
-        WHERE attempts.job_id = jobs.id AND attempts.generation = jobs.generation AND attempts.state = 'refused') AS avoid
+        WHERE attempts.job_id = jobs.id AND attempts.generation = jobs.generation AND attempts.state = 'refused') AS avoid, ARRAY(
+        SELECT DISTINCT node_id FROM attempts
+        WHERE attempts.job_id = jobs.id AND attempts.generation = jobs.generation
+          AND attempts.state IN ('failed', 'lost')) AS shun
       FROM jobs WHERE state = 'queued' AND (${ids ?? null}::uuid[] IS NULL OR id = ANY(${ids ?? null}::uuid[]))
       ORDER BY id`;
   }
@@ -78,10 +81,10 @@ export class JobsRepository {
     return this.database.$queryRaw<JobNeeds[]>`
       WITH ended AS (
         UPDATE attempts SET state = 'lost', reason = ${reason}, finished_at = now()
-        WHERE node_id = ${nodeId}::uuid AND finished_at IS NULL RETURNING job_id),
+        WHERE node_id = ${nodeId}::uuid AND finished_at IS NULL RETURNING job_id, generation),
       back AS (
         UPDATE jobs SET state = 'queued' FROM ended
-        WHERE jobs.id = ended.job_id AND state IN ('sending', 'running') RETURNING jobs.id, containers)
+        WHERE jobs.id = ended.job_id AND jobs.generation = ended.generation AND state IN ('sending', 'running') RETURNING jobs.id, containers)
       SELECT id, containers FROM back ORDER BY id`;
   }
 

@@ -50,7 +50,6 @@ export class OperationsService {
     if (!cancelled) {
       throw new GatewayError('JOB_NOT_OPEN', `The job has ended already: ${job.state}`, { state: job.state });
     }
-    this.dispatcher.forget(job);
     this.events.emit('finished', id);
     await this.broadcast.publish('finished', [id]);
     return this.find(id);

@@ -77,8 +77,12 @@ export class ResultsStore {
         ) AS t(attempt_id, job_id, state, attempt_state, reason, result_at, result_length,
                intermediate_at, intermediate_length)),
       packed AS (SELECT ${bytes.all}::bytea AS results),
-      -- Of two attempts of one job in the same group the first one counts.
-      candidate AS (SELECT DISTINCT ON (job_id) * FROM input ORDER BY job_id, attempt_id),
+      -- Of two attempts of one job in the same group the first one counts; one of an earlier generation never does.
+      candidate AS (
+        SELECT DISTINCT ON (input.job_id) input.* FROM input
+        JOIN attempts ON attempts.id = attempt_id
+        JOIN jobs ON jobs.id = input.job_id AND jobs.generation = attempts.generation
+        ORDER BY input.job_id, attempt_id),
       won AS (
         UPDATE jobs SET state = candidate.state::job_state, finished_at = now(), retry_at = NULL
         FROM candidate JOIN attempts ON attempts.id = candidate.attempt_id

@@ -5,7 +5,7 @@ import { Settings } from '../config/settings.js';
 import type { Attempt, AttemptEnding } from '../dispatch/attempt-store.js';
 import { messageOf } from '../errors.js';
 import { QUEUES, type RetryPayload } from '../queue/queue-names.js';
-import { AttemptsRepository } from './attempts.repository.js';
+import { AttemptsRepository, type Exhaustion } from './attempts.repository.js';
 import { ResultsStore, type FinishedAttempt } from './results-store.js';
 
 /**
@@ -25,19 +25,19 @@ export class Retries {
 
   /**
    * @param limit how many failures the job may have in all
-   * @param lastResort how the job ends if there is no further attempt, given how often it has failed
+   * @param lastResort how the job ends if there is no further attempt
    */
   async take(
     attempt: Attempt,
     ending: AttemptEnding,
     limit: number,
-    lastResort: (failures: number) => FinishedAttempt,
+    lastResort: (end: Exhaustion) => FinishedAttempt,
   ): Promise<void> {
     const { retryBaseMs: baseMs, retryMaxMs: maxMs } = this.settings;
     // Less a random part of up to half, so that jobs that failed together do not come back together.
     const pauses = { baseMs, maxMs, share: 0.5 + Math.random() / 2 };
     const outcome = await this.attempts.retry(attempt, ending, limit, pauses);
-    if (outcome.kind === 'exhausted') await this.results.finish(lastResort(outcome.failures));
+    if (outcome.kind === 'exhausted') await this.results.finish(lastResort(outcome));
     else if (outcome.kind === 'retrying') void this.announce(attempt.jobId, outcome.delayMs);
     // A stale attempt of a job that is over still has to be closed; the store records it as superseded.
     else await this.results.finishSuperseded(attempt.id, ending.reason);

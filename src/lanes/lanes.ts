@@ -52,6 +52,7 @@ export class Lanes {
     this.events.on('wanted', (jobIds, untilMs) => {
       for (const lane of this.lanes.values()) lane.hurry(jobIds, untilMs);
     });
+    this.events.on('finished', (jobId) => this.dispatcher.forget(jobId));
     this.leases.on('gained', (node) => this.open(node));
     this.leases.on('lost', (node) => this.close(node));
     this.fleet.on('joined', () => void this.leases.runOnce());
@@ -109,6 +110,7 @@ export class Lanes {
         maxResultBytes: settings.maxResultBytes,
         timeoutMs: settings.submitTimeoutMs,
         containerTimeoutMs: settings.containerTimeoutMs,
+        runningGraceMs: settings.runningGraceMs,
         noAnswerMs: settings.noAnswerMs,
         errorWhen: settings.errorWhen,
       },

@@ -79,7 +79,10 @@ export class LeaseKeeper extends EventEmitter<LeaseEvents> {
         held.map(({ id }) => id),
       );
       await this.leases.leave(this.replica.value);
-      await this.broadcast.publish('nodes', []);
+      await this.broadcast.publish(
+        'nodes',
+        held.map(({ id }) => id),
+      );
     } catch (error) {
       this.log.warn(`Leases were left to run out: ${messageOf(error)}`);
     }
@@ -114,7 +117,10 @@ export class LeaseKeeper extends EventEmitter<LeaseEvents> {
       this.replica.value,
       given.map(({ id }) => id),
     );
-    await this.broadcast.publish('nodes', []);
+    await this.broadcast.publish(
+      'nodes',
+      given.map(({ id }) => id),
+    );
   }
 
   private async take(count: number): Promise<void> {

@@ -7,10 +7,13 @@ import { NodesService } from '../nodes/nodes.service.js';
 import { Broadcast } from '../persistence/broadcast.js';
 import { LeaseKeeper } from './lease-keeper.js';
 
+const GATHER_MS = 50;
+
 /** Keeps this replica in step with the others: what one of them commits, the others hear and act on. */
 @Injectable()
 export class Replicas {
   private readonly log = new Logger(Replicas.name);
+  private timer: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly broadcast: Broadcast,
@@ -35,12 +38,21 @@ export class Replicas {
       });
     });
     this.broadcast.on('connected', () => this.attempt(() => this.hold()));
+    // Whoever held the lease before may have gone with news of waiting jobs that it alone had.
+    this.leases.on('gained', () => this.holdSoon());
     await this.broadcast.start();
   }
 
   /** Safe when never started, safe twice. */
   async stop(): Promise<void> {
+    clearTimeout(this.timer);
     await this.broadcast.stop();
+  }
+
+  /** Many leases gained in one round need one look. */
+  private holdSoon(): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.attempt(() => this.hold()), GATHER_MS);
   }
 
   private async hold(ids?: readonly string[]): Promise<void> {

@@ -3,7 +3,9 @@ import { Settings } from '../config/settings.js';
 import { Dispatcher, type DeliveredJob } from '../dispatch/dispatcher.js';
 import { AttemptsRepository } from '../jobs/attempts.repository.js';
 import { failureResult } from '../jobs/job-state.js';
+import { JobsRepository } from '../jobs/jobs.repository.js';
 import { ResultsStore, type FinishedAttempt } from '../jobs/results-store.js';
+import type { Exhaustion } from '../jobs/attempts.repository.js';
 import { Retries } from '../jobs/retries.js';
 import { Broadcast } from '../persistence/broadcast.js';
 import type { FleetNode } from '../nodes/node.js';
@@ -23,6 +25,7 @@ export class ResultSinks {
     private readonly attempts: AttemptsRepository,
     private readonly results: ResultsStore,
     private readonly retries: Retries,
+    private readonly jobs: JobsRepository,
     private readonly broadcast: Broadcast,
   ) {}
 
@@ -45,24 +48,24 @@ export class ResultSinks {
       retry: async (job, verdict, finished) => {
         const { attempt, containers } = job;
         const limit = Math.min(settings.maxAttempts, verdict.limit ?? Infinity);
-        const last = (failures: number): FinishedAttempt =>
-          verdict.lastResort === 'as-it-is' ? finished : gaveUp(job, failures, 'failed');
+        const last = (end: Exhaustion): FinishedAttempt =>
+          verdict.lastResort === 'as-it-is' ? finished : gaveUp(job, end, 'failed');
         await this.retries.take(attempt, { state: 'failed', reason: verdict.reason }, limit, last);
         if (verdict.blamesNode) dispatcher.pairSeen(node.id, containers, false);
         ended(job);
       },
       lost: async (job, reason) => {
-        const last = (failures: number): FinishedAttempt => gaveUp(job, failures, 'lost');
+        const last = (end: Exhaustion): FinishedAttempt => gaveUp(job, end, 'lost');
         await this.retries.take(job.attempt, { state: 'lost', reason }, settings.maxAttempts, last);
         ended(job);
       },
       absent: async (job, reason) => {
-        const { attempt, containers } = job;
+        const { attempt } = job;
         const requeued = await attempts.requeue(attempt, { state: 'lost', reason });
         if (!requeued) await results.finishSuperseded(attempt.id, reason);
         ended(job);
         if (!requeued) return;
-        dispatcher.hold([{ id: attempt.jobId, containers }]);
+        dispatcher.hold(await this.jobs.queued([attempt.jobId]));
         await this.broadcast.publish('queued', [attempt.jobId]);
       },
       silent() {
@@ -82,11 +85,13 @@ export class ResultSinks {
 /** What the application reads when no attempts are left. Reasons are for operators: they may name hosts. */
 function gaveUp(
   { attempt, containers }: DeliveredJob,
-  failures: number,
+  { failures, expired }: Exhaustion,
   attemptState: 'failed' | 'lost',
 ): FinishedAttempt {
   const last = attemptState === 'lost' ? 'the node lost it' : 'the container could not be used';
-  const reason = `The gateway gave up after ${failures} failed attempts; at the last one ${last}`;
+  const attempts = `${failures} failed attempt${failures === 1 ? '' : 's'}`;
+  const why = expired ? `The deadline passed after ${attempts}` : `The gateway gave up after ${attempts}`;
+  const reason = `${why}; at the last one ${last}`;
   return {
     attempt,
     attemptState,

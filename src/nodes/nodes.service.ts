@@ -35,7 +35,13 @@ export class NodesService {
     await this.reload();
     for (const url of new Set(urls.map(settingUrl))) {
       if ((await this.repository.byUrl(url)) !== undefined) continue;
-      await this.register({ url }, 'env');
+      try {
+        await this.register({ url }, 'env');
+      } catch (error) {
+        // Another replica that starts with the same list was faster.
+        if (!(error instanceof GatewayError) || error.code !== 'NODE_URL_TAKEN') throw error;
+        await this.reload();
+      }
     }
   }
 

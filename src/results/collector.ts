@@ -36,8 +36,9 @@ export interface CollectorOptions {
   readonly maxResultBytes: number;
   /** How long a node may take to start its reply, and then between two parts of it, in ms. */
   readonly timeoutMs: number;
-  /** A job that runs longer than this for each container, and a little, is lost, in ms. */
+  /** A job that runs longer than this for each container, and the grace, is lost, in ms. */
   readonly containerTimeoutMs: number;
+  readonly runningGraceMs: number;
   /** How long a node is asked in vain for a job that it was not seen to have, in ms. */
   readonly noAnswerMs: number;
   readonly errorWhen: ErrorPatterns;
@@ -67,8 +68,6 @@ const FAILURE_PAUSE_MS = 1_000;
 /** `[]` is the only sign of a lost job; one could be a hiccup. */
 const ABSENCES_MEAN_LOST = 2;
 const ABSENCE_PAUSE_MS = 2_000;
-/** Allowed beyond the containers' own time limits, in ms. */
-const RUNNING_GRACE_MS = 30_000;
 
 /**
  * Owner of the jobs that a node has or may have: asks for many of them with one request, commits what has ended and
@@ -169,7 +168,7 @@ export class Collector {
       commits.push(this.takeRow(watch, row));
     };
     const ids = [...asked.keys()];
-    const suspicious = due.length > 1 && due.every((watch) => watch.absences > 0);
+    const suspicious = due.length > 1 && due.some((watch) => watch.absences > 0);
     const withWitness = suspicious && this.witness !== undefined ? [...ids, this.witness] : ids;
     const limits = { timeoutMs: this.options.timeoutMs, maxRowBytes: this.options.maxResultBytes };
     const query = { ids: withWitness, intermediate: isChain(first) };
@@ -234,7 +233,8 @@ export class Collector {
   private async overdue(watch: Watch): Promise<void> {
     const now = Date.now();
     const ageMs = now - watch.since;
-    const limitMs = this.options.containerTimeoutMs * watch.job.containers.length + RUNNING_GRACE_MS;
+    const limitMs =
+      this.options.containerTimeoutMs * watch.job.containers.length + this.options.runningGraceMs;
     if (ageMs > limitMs) return this.conclude(watch, () => this.sink.lost(watch.job, 'it ran for too long'));
     watch.absences = 0;
     this.release(watch, now + nextPauseMs(ageMs, watch.wantedUntil > now));
@@ -244,7 +244,7 @@ export class Collector {
   private async missed(watch: Watch): Promise<void> {
     if (!watch.visible) return this.overdue(watch);
     watch.absences += 1;
-    if (watch.absences < ABSENCES_MEAN_LOST) return this.release(watch, Date.now() + ABSENCE_PAUSE_MS);
+    if (watch.absences < ABSENCES_MEAN_LOST) return this.askAllAgain(watch);
     const { job } = watch;
     if (this.doubtedSince !== undefined) {
       if (job.certain && watch.since > this.doubtedSince) this.sayHidden();
@@ -256,6 +256,16 @@ export class Collector {
     await this.conclude(watch, () =>
       this.sink.absent(job, 'no answer to the submission, and the node does not have it'),
     );
+  }
+
+  /** If one job is absent, others may be: they are asked about together, so that it shows whether all are. */
+  private askAllAgain(absent: Watch): void {
+    const dueAt = Date.now() + ABSENCE_PAUSE_MS;
+    this.release(absent, dueAt);
+    for (const watch of this.watches.values()) {
+      if (!watch.busy && watch.visible)
+        watch.dueAt = watch.absences > 0 ? dueAt : Math.min(watch.dueAt, dueAt);
+    }
   }
 
   private believeAgain(): void {

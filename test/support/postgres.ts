@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -6,6 +6,8 @@ import { PostgresServer, freePort } from '../../src/persistence/postgres-server.
 
 /** A PostgreSQL server of its own, for tests that take the database away; it syncs to disk as a real one does. */
 export class TestPostgres {
+  private frozen: number[] = [];
+
   private constructor(
     private readonly directory: string,
     private readonly server: PostgresServer,
@@ -31,8 +33,35 @@ export class TestPostgres {
     await this.server.start(this.port);
   }
 
+  /** Makes every process of it stand still, its connections open, until `thaw`. */
+  async freeze(): Promise<void> {
+    const { pid } = (await this.server.running()) ?? {};
+    if (pid === undefined) throw new Error('the server does not run');
+    // The first one starts all others, so with it at rest there will be no more of them.
+    process.kill(pid, 'SIGSTOP');
+    this.frozen = [pid, ...(await childrenOf(pid))];
+    for (const each of this.frozen) process.kill(each, 'SIGSTOP');
+  }
+
+  /** Ends what `freeze` began; safe at any time. */
+  thaw(): void {
+    for (const pid of this.frozen.splice(0).toReversed()) process.kill(pid, 'SIGCONT');
+  }
+
   async stop(): Promise<void> {
+    this.thaw();
     await this.server.stop('immediate');
     await rm(this.directory, { recursive: true, force: true });
   }
+}
+
+/** Linux only: the parent is the fourth field of /proc/PID/stat, after a name that may hold anything but `) `. */
+async function childrenOf(parent: number): Promise<number[]> {
+  const children: number[] = [];
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '');
+    if (Number(stat.split(') ').at(-1)?.split(' ')[1]) === parent) children.push(Number(name));
+  }
+  return children;
 }
