@@ -5,7 +5,7 @@ export default defineConfig({
     // Tests wait for servers more than they compute.
     maxWorkers: 4,
     projects: [
-      { test: { name: 'unit', include: ['src/**/*.spec.ts'] } },
+      { test: { name: 'unit', include: ['src/**/*.spec.ts', 'bench/**/*.spec.ts'] } },
       {
         test: {
           name: 'integration',

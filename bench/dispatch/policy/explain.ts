@@ -1,0 +1,103 @@
+import type { Barrier } from './gate.js';
+import type { Kind } from './kind.js';
+import type { NodeState } from './node-state.js';
+import type { Pair } from './pair.js';
+
+/** How a node stands with a kind of job. Times in ms. */
+export interface NodeExplanation {
+  readonly nodeId: string;
+  /** Why it is given no such job now; undefined if it may be. */
+  readonly notEligible: string | undefined;
+  readonly expectedMs: number | undefined;
+  readonly serviceMs: number | undefined;
+  readonly slots: number | undefined;
+  /** Whether the slots are still being found out. */
+  readonly starting: boolean | undefined;
+  readonly window: number | undefined;
+  readonly outstanding: number;
+  readonly foreign: number;
+  /** How long its rate limit makes the next request wait. */
+  readonly budgetInMs: number;
+}
+
+export interface Explanation {
+  readonly containers: readonly string[];
+  /** The node that another job would go to now; undefined if it would be held. */
+  readonly choice: string | undefined;
+  /** Jobs that wait for these containers, another one included. */
+  readonly waiting: number;
+  readonly nodes: readonly NodeExplanation[];
+}
+
+/** What the policy knows of a pair that the pair itself does not. */
+export interface PairOutlook {
+  readonly barrier: Barrier | undefined;
+  readonly window: number;
+}
+
+/** @param outlookOf asked for pairs of nodes that run the containers */
+export function explanationOf(
+  nodes: Iterable<NodeState>,
+  kind: Kind,
+  choice: Pair | undefined,
+  waiting: number,
+  outlookOf: (pair: Pair) => PairOutlook,
+  nowMs: number,
+): Explanation {
+  const rows = [...nodes].map((node): NodeExplanation => {
+    const pair = node.pairs.get(kind.key);
+    const outlook = pair === undefined ? undefined : outlookOf(pair);
+    return {
+      nodeId: node.view.id,
+      notEligible: whyNot(node, pair, kind, outlook?.barrier, nowMs),
+      expectedMs: pair?.expectedMs(nowMs),
+      serviceMs: pair?.serviceMs,
+      slots: pair?.slots,
+      starting: pair?.learner.starting,
+      window: outlook?.window,
+      outstanding: node.outstanding,
+      foreign: node.foreign,
+      budgetInMs: Math.max(0, node.budgetAtMs - nowMs),
+    };
+  });
+  return { containers: kind.containers, choice: choice?.node.view.id, waiting, nodes: rows };
+}
+
+function whyNot(
+  node: NodeState,
+  pair: Pair | undefined,
+  kind: Kind,
+  barrier: Barrier | undefined,
+  nowMs: number,
+): string | undefined {
+  if (!node.runs(kind.containers)) return 'it does not run these containers';
+  if (node.view.elsewhere === true) return 'another replica works with it';
+  if (!node.view.available) return 'it is down, draining or not leased';
+  const secondsTo = (untilMs: number): string =>
+    `${Math.max(1, Math.ceil((untilMs - nowMs) / 1_000))} s more`;
+  switch (barrier) {
+    case undefined:
+      return undefined;
+    case 'paused':
+      return `it asked for a pause, ${secondsTo(node.pausedUntilMs)}`;
+    case 'over budget':
+      return `its rate limit is spent, ${secondsTo(node.budgetAtMs)}`;
+    case 'node ejected':
+      return `it is ejected after failures, ${secondsTo(node.breaker.nextChangeAt(nowMs, kind.panic))}`;
+    case 'containers ejected':
+      return `these containers failed there, ${secondsTo(pair?.breaker.nextChangeAt(nowMs, kind.panic) ?? 0)}`;
+    case 'on trial':
+      return 'one job tries whether it works again';
+    case 'stands still':
+      return 'nothing has ended there for long';
+    case 'at cap':
+      return "it is at the operator's maxInFlight";
+    case 'unanswered':
+      return 'too many submissions are not answered yet';
+    case 'window full':
+      return 'its window is full';
+    case 'elsewhere':
+    case 'unavailable':
+      return barrier;
+  }
+}

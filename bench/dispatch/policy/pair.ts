@@ -1,0 +1,302 @@
+import { Breaker } from './ejection.js';
+import type { Kind } from './kind.js';
+import type { NodeState } from './node-state.js';
+import { SlownessEstimate, type SavedSlowness } from './service-times.js';
+import { SlotLearner, type SavedSlots } from './slot-learner.js';
+
+/** A job of ours on a node, from dispatch until its result is known. A list in order of dispatch. */
+export interface Sent {
+  readonly jobId: string;
+  readonly sentAtMs: number;
+  /** How many of its kind were there when it was sent. */
+  readonly ahead: number;
+  /** The same, itself included, and those that came right after it. */
+  crowd: number;
+  /** When a slot took it up, as far as can be told; NaN while it waits there. */
+  startedAtMs: number;
+  /** The node may have got it before; nothing is to be learned from how long it takes. */
+  readonly adopted: boolean;
+  rescued: boolean;
+  previous: Sent | undefined;
+  next: Sent | undefined;
+  /** An older attempt of the same job on the same node. */
+  readonly older: Sent | undefined;
+}
+
+/** How a job ended on a node; only a success teaches anything about pace and slots. */
+export type Ending =
+  | 'succeeded'
+  /** By the container itself, or with an answer of which nobody is to blame. */
+  | 'failed'
+  /** For reasons of infrastructure, or with an error disguised as a success. */
+  | 'faulted'
+  /** It is not there any more: lost, cancelled, taken back. */
+  | 'gone';
+
+/** What a restart keeps of a pair. */
+export interface SavedPair {
+  readonly slots: SavedSlots;
+  readonly slowness: SavedSlowness;
+}
+
+/** Part of a service time during which those that come count as having been met. */
+const CROWD_FORMS = 0.25;
+
+/** How much longer than usual, and than ever, is suspicious. */
+const SUSPICIOUS = { timesP99: 6, timesLongest: 2 };
+/** Between two such attempts, in service times. */
+const STALL_PAUSE = { first: 4, longest: 128 };
+
+/** Jobs of one kind on one node: those that are there, and what was learned from those that were. */
+export class Pair {
+  readonly learner = new SlotLearner();
+  readonly slowness = new SlownessEstimate();
+  readonly breaker = new Breaker();
+  /** Expected time in service, in ms, weight included. */
+  serviceMs: number;
+  /** What is expected of jobs that wait behind it in the order of speed: slots and jobs per ms of faster nodes. */
+  fasterSlots = 0;
+  fasterRate = 0;
+  count = 0;
+  lastSentMs = 0;
+  lastEndedMs = 0;
+  /** The last canary did better than expected: the next may follow soon. */
+  promising = false;
+  stuck = false;
+  /** One job more than the window, to see whether a node that seems blocked has room. */
+  private extra = 0;
+  private stallPause = STALL_PAUSE.first;
+  private stallProbeAtMs = 0;
+  private readonly byId = new Map<string, Sent>();
+  private first: Sent | undefined;
+  private last: Sent | undefined;
+  /** The first that no slot has taken up yet. */
+  private waiting: Sent | undefined;
+  private inService = 0;
+
+  constructor(
+    readonly node: NodeState,
+    readonly kind: Kind,
+    nowMs: number,
+  ) {
+    this.serviceMs = kind.work.meanMs / node.view.weight;
+    this.lastEndedMs = nowMs;
+    this.lastSentMs = nowMs;
+  }
+
+  get slots(): number {
+    return this.node.summaryFor(this.kind.key)?.slots ?? this.learner.slots;
+  }
+
+  /** Jobs that may be here, before operators' limits. */
+  get window(): number {
+    return this.learner.window + this.unseen + this.extra;
+  }
+
+  /**
+   * Jobs wait here, and on the node nothing has ended for longer than a job usually takes. Long jobs may fill its
+   * slots, or it has slots that it could not show so far, as jobs of one size do not overtake each other: one more
+   * finds out. Each time that it did not, the next is further away.
+   */
+  considerStall(nowMs: number): void {
+    const full = this.count > 0 && this.count >= this.window;
+    if (!full || nowMs < this.stallProbeAtMs || nowMs - this.lastEndedMs < 2 * this.serviceMs) return;
+    this.extra = 1;
+    this.stallPause = Math.min(STALL_PAUSE.longest, this.stallPause * 2);
+    this.stallProbeAtMs = nowMs + this.stallPause * this.serviceMs;
+  }
+
+  /** Jobs that finish between two looks at the node without the gateway knowing. */
+  private get unseen(): number {
+    const { slots } = this.learner;
+    return Math.min(slots, Math.ceil((this.node.collectsEveryMs * slots) / this.serviceMs - 0.1));
+  }
+
+  /** Expected time until a job sent now is done, in ms. */
+  expectedMs(nowMs: number): number {
+    const { slots, starting } = this.learner;
+    const others = starting ? this.node.foreign : 0;
+    const over = Math.max(0, this.count + others + 1 - slots);
+    const slotMs = over > 0 ? Math.max(this.serviceMs, this.standstillMs(nowMs)) : 0;
+    return this.serviceMs + (slotMs * over) / slots + Math.max(0, this.node.budgetAtMs - nowMs);
+  }
+
+  /** For how long jobs have been here without one ending: long jobs have the slots, and will for about as long again. */
+  private standstillMs(nowMs: number): number {
+    return this.first === undefined ? 0 : nowMs - Math.max(this.lastEndedMs, this.first.sentAtMs);
+  }
+
+  estimate(nowMs: number): void {
+    const { kind, node, slowness } = this;
+    const told = node.summaryFor(kind.key)?.serviceMs;
+    this.serviceMs = (told ?? kind.work.meanMs * slowness.at(nowMs, kind.work)) / node.view.weight;
+  }
+
+  has(jobId: string): boolean {
+    return this.byId.has(jobId);
+  }
+
+  /** A job that runs for longer than this here is suspicious: far beyond what is usual, and beyond all that was seen. */
+  get suspiciousMs(): number {
+    const { work } = this.kind;
+    const slowness = (this.serviceMs * this.node.view.weight) / work.meanMs;
+    return slowness * Math.max(SUSPICIOUS.timesP99 * work.p99Ms, SUSPICIOUS.timesLongest * work.longestMs);
+  }
+
+  /** A job succeeded after so long in service. */
+  learn(serviceMs: number, nowMs: number): void {
+    const { work } = this.kind;
+    this.promising = this.count === 0 && serviceMs < this.serviceMs / 3;
+    if (this.slowness.learn(serviceMs, nowMs, work)) this.learner.paceChanged();
+    work.learn(serviceMs, this.slowness.unshrunk(nowMs, work));
+    this.estimate(nowMs);
+  }
+
+  add(jobId: string, nowMs: number, adopted = false): void {
+    const sent: Sent = {
+      jobId,
+      sentAtMs: nowMs,
+      ahead: this.count,
+      crowd: this.count + 1,
+      startedAtMs: Number.NaN,
+      adopted,
+      rescued: false,
+      previous: this.last,
+      next: undefined,
+      older: this.byId.get(jobId),
+    };
+    if (this.last === undefined) this.first = sent;
+    else this.last.next = sent;
+    this.last = sent;
+    this.byId.set(jobId, sent);
+    this.waiting ??= sent;
+    this.count += 1;
+    this.extra = 0;
+    this.lastSentMs = nowMs;
+    this.fillSlots(nowMs);
+    if (this.learner.sharing) this.growCrowd(nowMs);
+  }
+
+  /**
+   * @param unseenMs how long it may have been over already when it was seen to be
+   * @returns how long it was in service, in ms, if that says something
+   */
+  remove(jobId: string, succeeded: boolean, nowMs: number, unseenMs: number): number | undefined {
+    const newest = this.byId.get(jobId);
+    if (newest === undefined) return undefined;
+    const sent = this.unlink(newest);
+    this.lastEndedMs = nowMs;
+    const endedMs = nowMs - unseenMs / 2;
+    if (!succeeded || sent.adopted) {
+      this.fillSlots(endedMs);
+      return undefined;
+    }
+    const count = this.count + 1;
+    const before = this.learner.slots;
+    const shares = this.learner.succeeded({
+      position: count > before ? this.positionOf(sent) : 1,
+      crowd: sent.crowd,
+      count,
+      durationMs: Math.max(1, endedMs - sent.sentAtMs),
+      variance: this.kind.work.logVariance,
+    });
+    // Service times from the crowd that showed the sharing say nothing about a node that is not crowded.
+    if (shares) this.slowness.forget();
+    // A job that was not thought to be in service was, since it came, if a slot is known for it now.
+    const start = Number.isNaN(sent.startedAtMs) ? sent.sentAtMs : sent.startedAtMs;
+    const started = sent.ahead < this.learner.slots || !Number.isNaN(sent.startedAtMs);
+    if (this.learner.slots > before) {
+      this.stallPause = STALL_PAUSE.first;
+      this.backdate();
+    }
+    this.fillSlots(endedMs);
+    if (!started || sent.rescued || shares) return undefined;
+    const crowding = this.learner.sharing ? Math.max(1, sent.crowd / this.learner.slots) : 1;
+    return Math.max(1, endedMs - start) / crowding;
+  }
+
+  /** Jobs that are in service for longer than `limitMs`; undefined unless all that are in service are. */
+  allOlderThan(limitMs: number, nowMs: number): Sent[] | undefined {
+    const old: Sent[] = [];
+    let sent = this.first;
+    for (let left = this.inService; sent !== undefined && left > 0; left -= 1) {
+      if (!(nowMs - sent.startedAtMs > limitMs)) return undefined;
+      old.push(sent);
+      sent = sent.next;
+    }
+    return old.length >= Math.min(this.count, this.learner.slots) ? [...this.all()] : undefined;
+  }
+
+  /** Forgets the jobs, keeps what was learned. */
+  clear(): void {
+    this.byId.clear();
+    this.first = this.last = this.waiting = undefined;
+    this.count = this.inService = 0;
+    this.stuck = false;
+  }
+
+  save(): SavedPair {
+    return { slots: this.learner.save(), slowness: this.slowness.save() };
+  }
+
+  restore({ slots, slowness }: SavedPair, nowMs: number): void {
+    this.learner.restore(slots);
+    this.slowness.restore(slowness, nowMs);
+  }
+
+  private *all(): Generator<Sent> {
+    for (let sent = this.first; sent !== undefined; sent = sent.next) yield sent;
+  }
+
+  /** Where jobs share a processor, those that came just before one more share it with that one too. */
+  private growCrowd(nowMs: number): void {
+    const recent = nowMs - CROWD_FORMS * this.serviceMs;
+    for (let sent = this.last; sent !== undefined && sent.sentAtMs >= recent; sent = sent.previous) {
+      sent.crowd = Math.max(sent.crowd, this.count);
+    }
+  }
+
+  private unlink(newest: Sent): Sent {
+    // Of several attempts of a job here, the oldest is the one that ended.
+    let sent = newest;
+    while (sent.older !== undefined && this.isLinked(sent.older)) sent = sent.older;
+    if (sent === newest) this.byId.delete(sent.jobId);
+    if (sent.previous === undefined) this.first = sent.next;
+    else sent.previous.next = sent.next;
+    if (sent.next === undefined) this.last = sent.previous;
+    else sent.next.previous = sent.previous;
+    if (this.waiting === sent) this.waiting = sent.next;
+    if (!Number.isNaN(sent.startedAtMs)) this.inService -= 1;
+    this.count -= 1;
+    return sent;
+  }
+
+  private isLinked(sent: Sent): boolean {
+    return this.first === sent || sent.previous?.next === sent;
+  }
+
+  /** Its place among the unfinished in order of dispatch, from 1; `sent` is not linked any more. */
+  private positionOf(sent: Sent): number {
+    let position = 1;
+    for (let earlier = sent.previous; earlier !== undefined; earlier = earlier.previous) position += 1;
+    return position;
+  }
+
+  /** More slots are known: those that came when there was room among them have been running since. */
+  private backdate(): void {
+    for (let sent = this.waiting; sent !== undefined; sent = sent.next) {
+      if (sent.ahead >= this.learner.slots) return;
+      this.start(sent, sent.sentAtMs);
+    }
+  }
+
+  private fillSlots(nowMs: number): void {
+    while (this.waiting !== undefined && this.inService < this.learner.slots) this.start(this.waiting, nowMs);
+  }
+
+  private start(sent: Sent, atMs: number): void {
+    sent.startedAtMs = Math.max(atMs, sent.sentAtMs);
+    this.inService += 1;
+    this.waiting = sent.next;
+  }
+}

@@ -1,0 +1,103 @@
+import { parseArgs } from 'node:util';
+
+/** A benchmark: prints a table, and with `json` one object as the last line. */
+export interface Bench {
+  run(options: BenchOptions): Promise<BenchReport> | BenchReport;
+}
+
+export interface BenchOptions {
+  /** Fewer repetitions, for a first look. */
+  readonly quick: boolean;
+  readonly seed: number;
+}
+
+export interface Target {
+  readonly name: string;
+  readonly value: number;
+  /** What the value must not exceed, or must reach if `atLeast`. */
+  readonly target: number;
+  readonly atLeast?: boolean;
+  readonly ok: boolean;
+}
+
+export interface BenchReport {
+  readonly rows: readonly unknown[];
+  readonly targets: readonly Target[];
+}
+
+/** Each benchmark by name: what it measures, and how it is loaded. */
+const BENCHES: Readonly<Record<string, { about: string; load: () => Promise<Bench> }>> = {
+  dispatch: {
+    about: 'the dispatch policy under virtual time, against an omniscient bound and other policies',
+    load: () => import('./dispatch/bench.js'),
+  },
+};
+
+const HELP = `Usage: npm run bench -- <name> [--quick] [--json] [--seed N]
+
+${Object.entries(BENCHES)
+  .map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`)
+  .join('\n')}
+
+  --quick    fewer repetitions
+  --json     the last line is one JSON object: {"bench","rows","targets"}
+  --seed N   where random numbers start (default 1); the same seed gives the same results
+  --help     this text
+
+Exit code: 0 if all targets are met, 1 if not, 2 if the call is wrong.`;
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      quick: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      seed: { type: 'string', default: '1' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const [name] = positionals;
+  if (values.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const bench = name === undefined ? undefined : BENCHES[name];
+  if (name === undefined || bench === undefined || positionals.length > 1) {
+    console.error(
+      name === undefined ? HELP : `There is no benchmark "${positionals.join(' ')}".${suggestion(name)}`,
+    );
+    return 2;
+  }
+  if (!/^\d+$/.test(values.seed)) {
+    console.error(`--seed must be a whole number, got "${values.seed}"`);
+    return 2;
+  }
+  const report = await (await bench.load()).run({ quick: values.quick, seed: Number(values.seed) });
+  const missed = report.targets.filter(({ ok }) => !ok);
+  console.log(
+    missed.length === 0
+      ? `\nAll ${report.targets.length} targets are met.`
+      : `\n${missed.length} of ${report.targets.length} targets are missed: ${missed.map(({ name: what }) => what).join('; ')}`,
+  );
+  if (values.json) console.log(JSON.stringify({ bench: name, ...report }));
+  return missed.length === 0 ? 0 : 1;
+}
+
+/** The known name that shares most of its letters' pairs with what was typed. */
+function suggestion(typed: string): string {
+  const names = Object.keys(BENCHES);
+  const pairs = (text: string): string[] =>
+    Array.from({ length: text.length }, (_none, i) => text.slice(i, i + 2));
+  const likeness = (name: string): number => pairs(name).filter((pair) => pairs(typed).includes(pair)).length;
+  const best = names.reduce((a, b) => (likeness(b) > likeness(a) ? b : a));
+  return likeness(best) > 0 ? ` Did you mean "${best}"?` : ` There are: ${names.join(', ')}.`;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  const wrongCall =
+    error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
+  console.error(wrongCall ? `${error.message}\n\n${HELP}` : error);
+  process.exitCode = wrongCall ? 2 : 1;
+}
