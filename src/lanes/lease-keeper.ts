@@ -49,6 +49,8 @@ export class LeaseKeeper extends EventEmitter<LeaseEvents> {
   async start(): Promise<void> {
     this.stopped = false;
     await this.runOnce();
+    // The others learn of this replica now, and give back what is above their share.
+    await this.broadcast.publish('nodes', []);
     this.schedule();
   }
 

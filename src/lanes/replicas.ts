@@ -37,7 +37,12 @@ export class Replicas {
         await this.leases.runOnce();
       });
     });
-    this.broadcast.on('connected', () => this.attempt(() => this.hold()));
+    this.broadcast.on('connected', () => {
+      this.attempt(async () => {
+        await this.hold();
+        await this.leases.runOnce();
+      });
+    });
     // Whoever held the lease before may have gone with news of waiting jobs that it alone had.
     this.leases.on('gained', () => this.holdSoon());
     await this.broadcast.start();

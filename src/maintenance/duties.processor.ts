@@ -9,7 +9,7 @@ import { Sweep } from './sweep.js';
 /** How often each duty runs, in ms. */
 const EVERY_MS: Readonly<Record<Duty, number>> = { sweep: 5_000, retention: 60_000 };
 /** How often the schedulers are made anew if the queue's store has lost them, in ms. */
-const RENEW_MS = 15_000;
+const RENEW_MS = 5_000;
 
 /** Runs the periodic duties. BullMQ's schedulers see to it that each runs on one replica at a time. */
 @Processor(QUEUES.duties)
@@ -49,6 +49,14 @@ export class DutiesProcessor extends WorkerHost implements OnApplicationBootstra
       }
     } catch (error) {
       this.log.warn(`The periodic duties could not be scheduled: ${messageOf(error)}`);
+      await this.runHere();
+    }
+  }
+
+  /** Without a queue every replica does the duties itself; done twice, they do nothing the second time. */
+  private async runHere(): Promise<void> {
+    for (const [duty, run] of Object.entries(this.duties)) {
+      await run().catch((error: unknown) => this.log.warn(`The duty ${duty} failed: ${messageOf(error)}`));
     }
   }
 }

