@@ -13,8 +13,8 @@ it('asks soon about a young job and seldom about an old one', () => {
 });
 
 it('first asks when about half of the usual time has passed', () => {
-  expect(firstPauseMs(1_000)).toBe(500);
-  expect(firstPauseMs(3_600_000)).toBe(5_000);
+  expect(firstPauseMs(300)).toBe(150);
+  expect(firstPauseMs(3_600_000)).toBe(250);
 });
 
 it('finds a result late by no more than a fifth of the job', () => {

@@ -9,6 +9,8 @@ const SHARE_OF_AGE = 0.2;
 const WANTED_LONGEST_MS = 50;
 /** Questions before this share of the usual time would mostly be in vain. */
 const SHARE_OF_MEAN = 0.5;
+/** Jobs of one kind differ: a short one among long ones must not wait for long. */
+const FIRST_LONGEST_MS = 250;
 
 /** How long to leave a job alone that was found running at age `ageMs`. */
 export function nextPauseMs(ageMs: number, wanted: boolean): number {
@@ -16,7 +18,7 @@ export function nextPauseMs(ageMs: number, wanted: boolean): number {
   return Math.min(longest, Math.max(SHORTEST_MS, ageMs * SHARE_OF_AGE));
 }
 
-/** How long the first question waits after a job was accepted: most of the time that jobs of its kind take here. */
+/** How long the first question waits after a job was accepted: half of what jobs of its kind take here, within bounds. */
 export function firstPauseMs(meanMs: number | undefined): number {
-  return Math.min(LONGEST_MS, Math.max(SHORTEST_MS, (meanMs ?? 0) * SHARE_OF_MEAN));
+  return Math.min(FIRST_LONGEST_MS, Math.max(SHORTEST_MS, (meanMs ?? 0) * SHARE_OF_MEAN));
 }
