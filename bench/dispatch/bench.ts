@@ -129,7 +129,8 @@ export function run({ quick, seed }: BenchOptions): BenchReport {
     `\nA decision with 1,000 nodes and 10,000 jobs held: median ${cost.medianUs.toFixed(1)} µs, p99 ${cost.p99Us.toFixed(1)} µs`,
   );
 
-  writeCharts({ comparisons, bursts, learning: learningOf(seed) });
+  // The charts belong to the full run; a first look does not replace them.
+  if (!quick) writeCharts({ comparisons, bursts, learning: learningOf(seed) });
   return { rows: [...rows, ...comparisons, ...bursts, { decision: cost }], targets };
 }
 

@@ -28,7 +28,7 @@ export interface StepChart {
 
 const WIDTH = 760;
 const LEFT = 140;
-const RIGHT = 150;
+const RIGHT = 180;
 const TOP = 84;
 /** Told apart by lightness too, for those who do not see the hues. */
 const STYLE = `

@@ -2,7 +2,7 @@ import { Agenda } from './agenda.js';
 import { drawWork, meanWork, Random, type WorkLaw } from './random.js';
 import { SimulatedNode, type Discipline } from './simulated-node.js';
 
-/** The fleet of the numbers in docs/dispatch.md: 30 slots, 80 s of work done in a second. */
+/** The fleet that all numbers are about, unless a scenario says otherwise: 30 slots, 80 s of work done in a second. */
 export const FLEET = {
   slots: [4, 2, 8, 4, 1, 2, 4, 2, 1, 2],
   speeds: [1, 1, 1, 2, 2, 4, 4, 4, 8, 8],

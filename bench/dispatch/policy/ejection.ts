@@ -3,8 +3,10 @@
  * ejection of Envoy).
  *
  * - Every failure closes it for a short while (`PAUSE_MS`, doubling), so that a job is not thrown at it in a loop.
- * - Three in a row eject it for 30 s, doubling up to 300 s with every further ejection. In panic, when most nodes
- *   are ejected, the choice ignores this, because something else is wrong then; the short pause it never ignores.
+ * - Three in a row eject it for 30 s, then for 60 s each time: one job a minute is a small price for not missing by
+ *   minutes that a node has recovered (with up to 300 s, p99 after a black hole missed its target). In panic, when
+ *   most nodes are ejected, the choice ignores this, because something else is wrong then; the short pause it
+ *   never ignores.
  * - Afterwards it is half-open: one job may try. Its success opens it again, its failure ejects it at once.
  */
 

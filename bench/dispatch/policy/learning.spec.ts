@@ -18,6 +18,14 @@ describe('slots', () => {
     expect(nodes.done).toHaveLength(600);
   });
 
+  it('are found even where all jobs take the same time, so that none overtakes', () => {
+    const policy = policyWith(nodeView('1'));
+    const nodes = new TestNodes(policy, { 1: { slots: 4, serviceMs: () => 1_000 } });
+    for (let number = 0; number < 600; number += 1) nodes.submit(jobNeeds(number));
+    nodes.drain();
+    expect(policy.explain(['a'], nodes.nowMs).nodes[0]?.slots).toBe(4);
+  });
+
   it('grow by no more than one doubling in a generation of jobs', () => {
     const learner = new SlotLearner();
     const success = { position: 64, crowd: 64, count: 64, durationMs: 100, variance: 1 };
@@ -57,6 +65,14 @@ describe('service times', () => {
       }
     }
     expect(slow.at(30_000, work) / fast.at(30_000, work)).toBeCloseTo(4, 0);
+  });
+
+  it('do not let one unlucky sample condemn a node', () => {
+    const work = new WorkEstimate();
+    for (let i = 0; i < 100; i += 1) work.learn(varied({ id: String(i) }), 1);
+    const node = new SlownessEstimate();
+    node.learn(60_000, 0, work);
+    expect(node.at(0, work)).toBeLessThan(12);
   });
 
   it('forget with time, so that a node is tried again', () => {

@@ -174,7 +174,7 @@ export class Pair {
     this.extra = 0;
     this.lastSentMs = nowMs;
     this.fillSlots(nowMs);
-    if (this.learner.sharing) this.growCrowd(nowMs);
+    if (this.learner.sharing || this.learner.starting) this.growCrowd(nowMs);
   }
 
   /**
@@ -210,7 +210,10 @@ export class Pair {
       this.backdate();
     }
     this.fillSlots(endedMs);
-    if (!started || sent.rescued || shares) return undefined;
+    if (this.count === 0 && this.learner.idle()) this.slowness.doubt();
+    // While slots may be missing, nobody knows since when a job was served that came when all were taken.
+    const unsure = this.learner.starting && sent.ahead >= this.learner.slots;
+    if (!started || unsure || sent.rescued || shares) return undefined;
     const crowding = this.learner.sharing ? Math.max(1, sent.crowd / this.learner.slots) : 1;
     return Math.max(1, endedMs - start) / crowding;
   }

@@ -80,11 +80,8 @@ describe('choice', () => {
   it('spreads over nodes of which nothing is known, those without work of others first', () => {
     const policy = policyWith(nodeView('1'), nodeView('2'), nodeView('3'));
     policy.pendingSeen('1', 5);
-    expect(
-      [1, 2]
-        .map((number) => policy.place(jobNeeds(number), 0)?.nodeId ?? '')
-        .sort((a, b) => a.localeCompare(b)),
-    ).toEqual(['2', '3']);
+    const chosen = [1, 2].map((number) => policy.place(jobNeeds(number), 0)?.nodeId);
+    expect(new Set(chosen)).toEqual(new Set(['2', '3']));
   });
 
   it('counts pending work that is not ours as foreign', () => {
@@ -298,7 +295,7 @@ describe('the rules that it is compared with', () => {
     const policy = new Policy({ rule: 'round-robin' });
     for (const id of ['1', '2', '3']) policy.nodeChanged(nodeView(id));
     const chosen = [1, 2, 3, 4, 5, 6].map((number) => policy.place(jobNeeds(number), 0)?.nodeId);
-    expect(chosen.slice(0, 3).sort((a, b) => (a ?? '').localeCompare(b ?? ''))).toEqual(['1', '2', '3']);
+    expect(new Set(chosen.slice(0, 3)).size).toBe(3);
     expect(chosen.slice(3)).toEqual(chosen.slice(0, 3));
   });
 

@@ -24,7 +24,7 @@ import { ruleOf, type Request, type Rule } from './rules.js';
  *
  * | what | how | where |
  * |---|---|---|
- * | slots | a job that overtakes k−1 earlier ones proves k; a processor that is shared shows as a knee | slot-learner.ts |
+ * | slots | a job that overtakes k−1 earlier ones proves k; where none or all overtake, times by crowd tell | slot-learner.ts, crowding.ts |
  * | pace | time in service against the fleet's, shrunk toward it while samples are few, fading | service-times.ts |
  * | window | twice the slots at the start, then the slots, one more now and then; with results seen late, as many more as end unseen | slot-learner.ts, pair.ts |
  * | choice | shortest expected completion: service × (1 + jobs beyond the slots / slots) + wait for the rate limit | rules.ts |
@@ -48,7 +48,9 @@ import { ruleOf, type Request, type Rule } from './rules.js';
  * `ended`. Among held jobs the oldest goes first; a job never overtakes an older one for the same containers.
  */
 
+/** More submissions open at one node would only queue up in front of its single event loop. */
 export const MAX_UNANSWERED = 32;
+
 export class Policy {
   private readonly rule: Rule;
   private readonly maxUnanswered: number;

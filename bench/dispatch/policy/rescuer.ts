@@ -8,13 +8,13 @@ export interface Rescue {
   readonly containers: readonly string[];
 }
 
-/** A node has to stand still for this long at least before its jobs are started elsewhere, and how many may be. */
-const RESCUE = { afterMs: 5_000, jobs: 20, shareOfJobs: 0.02 };
+/** For how long at least a node has to stand still, how much longer while jobs wait, and how many may be rescued. */
+const RESCUE = { afterMs: 5_000, patience: 3, jobs: 20, shareOfJobs: 0.02 };
 
 /**
  * Finds nodes that stand still: nothing has ended there, and every job in service has run, for longer than any job
  * would (`Pair.suspiciousMs`). Their jobs may be started elsewhere, within a budget: doubling long jobs that
- * merely are long costs capacity just when it is scarce.
+ * merely are long costs capacity, so while others wait for a node a good deal more patience is had.
  */
 export class Rescuer {
   private rescued = 0;
@@ -32,7 +32,8 @@ export class Rescuer {
 
   private rescueFrom(pair: Pair, budget: number, nowMs: number, rescues: Rescue[]): void {
     if (pair.count === 0) return;
-    const limitMs = Math.max(RESCUE.afterMs, pair.suspiciousMs);
+    const patience = pair.kind.held > 0 ? RESCUE.patience : 1;
+    const limitMs = Math.max(RESCUE.afterMs, patience * pair.suspiciousMs);
     if (nowMs - pair.lastEndedMs <= limitMs) return;
     const old = pair.allOlderThan(limitMs, nowMs);
     if (old === undefined) return;

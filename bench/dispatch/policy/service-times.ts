@@ -14,13 +14,15 @@ const LONGEST_FADES = 0.9999;
 const REMEMBERED = 300;
 const MEMORY_MS = 120_000;
 /** How far apart nodes usually are, as the variance of the logarithm of their slowness. */
-const VARIANCE_OF_NODES = 1;
+const VARIANCE_OF_NODES = 2;
 /** Samples from which on a plain mean is no accident. */
 const ENOUGH = 8;
 const LOG_FLOOR = -Math.log(16);
 const LOG_CEILING = Math.log(256);
 /** CUSUM: the drift allowed, the sum that proves a change, and the most that one sample adds, in standard deviations. */
 const CUSUM = { slack: 0.5, proof: 6, most: 1 };
+/** No sample counts as farther out than the larger of these, in standard deviations and as a logarithm. */
+const FARTHEST = { deviations: 4, log: 4 };
 /** What is assumed of containers that have never run, in ms. */
 const UNKNOWN_WORK_MS = 1_000;
 
@@ -67,7 +69,7 @@ export class WorkEstimate {
 
   /** Samples that a node needs until they weigh as much as the assumption that it is like the others. */
   get shrinkage(): number {
-    return Math.min(10, Math.max(0.5, this.variance / VARIANCE_OF_NODES));
+    return Math.min(10, Math.max(1, this.variance / VARIANCE_OF_NODES));
   }
 
   /** How much larger than usual a job seemed, as a logarithm, on a node of slowness 1. */
@@ -148,9 +150,10 @@ export class SlownessEstimate {
   learn(serviceMs: number, nowMs: number, work: WorkEstimate): boolean {
     const deviation = Math.max(0.1, Math.sqrt(work.logVariance));
     const residual = work.residual(serviceMs);
-    const mean = this.weight > 0 ? this.sum / this.weight : residual;
+    const mean = this.weight > 0 ? this.sum / this.weight : 0;
     // One sample says only so much, however far out it is.
-    const sample = mean + Math.min(4 * deviation, Math.max(-4 * deviation, residual - mean));
+    const farthest = Math.max(FARTHEST.deviations * deviation, FARTHEST.log);
+    const sample = mean + Math.min(farthest, Math.max(-farthest, residual - mean));
     const left = this.fade(nowMs) * Math.min(1, (REMEMBERED - 1) / Math.max(1, this.weight));
     this.weight = this.weight * left + 1;
     this.sum = this.sum * left + sample;
@@ -165,6 +168,12 @@ export class SlownessEstimate {
     this.slower.reset();
     this.faster.reset();
     return true;
+  }
+
+  /** What was measured may not hold any more: it weighs less. */
+  doubt(): void {
+    this.weight /= 4;
+    this.sum /= 4;
   }
 
   forget(): void {

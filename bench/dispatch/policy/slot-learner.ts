@@ -14,7 +14,7 @@ import { Crowding } from './crowding.js';
  * |---|---|---|
  * | starting, from 1 slot | twice the slots | jobs beyond the slots have waited, again and again, and nothing grew |
  * | settled | the slots, and now and then one more | something grows: starting again |
- * | sharing, when jobs took longer the more there were | the capacity by crowding, and now and then one more | never |
+ * | sharing, when jobs took longer the more there were | the capacity by crowding, and one more, which shows whether it grew | never |
  *
  * Slots grow by one doubling in each generation of jobs at most, so crowding is noticed before it hurts.
  */
@@ -27,6 +27,10 @@ const PROOF = { sharing: 5, growth: 4 };
 const LOOK_EVERY = 8;
 /** Successes with a job waiting beyond the slots that end the start, at least. */
 const QUIET = 8;
+/** Times that the start may end with nothing certain, before it ends all the same. */
+const MOST_DOUBTS = 6;
+/** So many are no crowd. */
+const RESTART_ABOVE = 4;
 /** For how many successes one job more is sent, at least and by slots; successes between two such probes. */
 const PROBE = { shortest: 6, lengthBySlots: 2, pause: 32, longestPause: 512 };
 
@@ -51,6 +55,9 @@ export class SlotLearner {
   starting = true;
   sharing = false;
   private readonly crowding = new Crowding();
+  /** While starting: no more than the slots are sent for a while, to see what difference it makes. */
+  private narrow = false;
+  private doubts = 0;
   private quiet = 0;
   private probing = 0;
   private pause = PROBE.pause;
@@ -60,8 +67,8 @@ export class SlotLearner {
 
   /** How many jobs may be there. */
   get window(): number {
-    if (this.starting) return Math.max(2, 2 * this.slots);
-    return this.probing > 0 ? this.slots + 1 : this.slots;
+    if (this.starting) return this.narrow ? this.slots : Math.max(2, 2 * this.slots);
+    return this.sharing || this.probing > 0 ? this.slots + 1 : this.slots;
   }
 
   /** @returns whether the node turns out, for the first time, to share a processor */
@@ -74,9 +81,20 @@ export class SlotLearner {
       this.crowding.fade();
       if (shares) return true;
     }
-    if (position > this.slots && !this.sharing) this.grow(position);
+    if (this.sharing) return false;
+    if (position > this.slots) this.grow(position);
     else this.pass(count > this.slots, variance);
     return false;
+  }
+
+  /**
+   * The last job has ended. A shared processor that was crowded is taken up again with half as many, as TCP does with
+   * a connection that was idle (RFC 2861). @returns whether it is so
+   */
+  idle(): boolean {
+    if (!this.sharing || this.slots <= RESTART_ABOVE) return false;
+    this.slots = Math.ceil(this.slots / 2);
+    return true;
   }
 
   /** The node works at another pace now: what was seen before would look like crowding. */
@@ -99,6 +117,8 @@ export class SlotLearner {
     this.sinceGrowth = 0;
     this.slots = Math.min(MOST_SLOTS, slots);
     this.starting = true;
+    this.narrow = false;
+    this.doubts = 0;
     this.quiet = 0;
     this.pause = PROBE.pause;
   }
@@ -106,22 +126,31 @@ export class SlotLearner {
   /** A success that proved nothing; `full` if there was a job beyond the slots, which could have. */
   private pass(full: boolean, variance: number): void {
     if (this.starting) {
-      if (full) this.quiet += 1;
-      if (this.quiet < Math.max(QUIET, 2 * this.slots)) return;
-      this.quiet = 0;
-      const more = this.better(variance);
-      if (more.gain > PROOF.growth) this.grow(Math.min(2 * this.slots, more.slots));
-      else if (more.gain <= 0) this.starting = false;
+      if (full || this.narrow) this.quiet += 1;
+      if (this.quiet >= Math.max(QUIET, 2 * this.slots)) this.concludeStart(variance);
     } else if (this.probing > 0) {
       if (full) this.probing -= 1;
       if (this.probing > 0) return;
-      if (!this.sharing && this.better(variance).gain > PROOF.growth) return this.grow(this.slots + 1);
-      this.pause = this.sharing ? PROBE.pause : Math.min(PROBE.longestPause, this.pause * 2);
+      if (this.better(variance).gain > PROOF.growth) return this.grow(this.slots + 1);
+      this.pause = Math.min(PROBE.longestPause, this.pause * 2);
       this.untilProbe = this.pause;
     } else {
       this.untilProbe -= 1;
       if (this.untilProbe <= 0) this.probing = Math.max(PROBE.shortest, PROBE.lengthBySlots * this.slots);
     }
+  }
+
+  /**
+   * Nothing overtook for long. Either the slots are all there are, or the jobs are alike: then only the crowding
+   * tells, and to tell it needs crowds of two sizes.
+   */
+  private concludeStart(variance: number): void {
+    this.quiet = 0;
+    const { slots, gain } = this.better(variance);
+    if (gain > PROOF.growth) return this.grow(Math.min(2 * this.slots, slots));
+    this.doubts += 1;
+    this.narrow = !this.narrow && gain > 0;
+    if (gain <= 0 || this.doubts > MOST_DOUBTS) this.starting = false;
   }
 
   /** More slots that explain better what was seen than those that are proven, and by how much, in nats. */
@@ -142,7 +171,14 @@ export class SlotLearner {
     this.sharing = true;
     this.starting = false;
     // From a crowd it is hard to see how small the capacity is; from below, growing, it is easy.
-    this.slots = sharing ? capacity.jobs : capacity.least;
+    this.slots = sharing ? this.adjusted(capacity) : capacity.least;
     return !sharing;
+  }
+
+  /** One step up, or down to what is likely; and where nearly anything is, down a little, to see the difference. */
+  private adjusted({ jobs, least }: { jobs: number; least: number }): number {
+    const { slots } = this;
+    if (slots > jobs) return jobs;
+    return slots > Math.max(RESTART_ABOVE, 2 * least) ? Math.floor(0.9 * slots) : Math.min(jobs, slots + 1);
   }
 }
