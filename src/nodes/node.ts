@@ -51,8 +51,6 @@ export class FleetNode {
   lastError: { readonly message: string; readonly at: Date } | undefined;
   /** How long the last /info took, in ms. */
   latencyMs: number | undefined;
-  /** When the counts in `info.pending` were read, on the caller's clock, in ms. */
-  pendingSeenAtMs = 0;
   /** Undefined while another replica, or none, works with the node. */
   lease: Lease | undefined;
   /** How fast this replica may ask it. */
@@ -113,7 +111,6 @@ export class FleetNode {
     this.missedProbes = 0;
     this.latencyMs = latencyMs;
     this.lastSeenAt = at;
-    this.pendingSeenAtMs = at.getTime();
     return changed;
   }
 
