@@ -55,13 +55,6 @@ export class RateBudget {
     return Math.max(0, Math.min(untilToken, aheadMs), untilSpaced, pausedUntil - nowMs);
   }
 
-  /** Requests that the route can take right now, as far as is known; Infinity if it is not limited. */
-  left(route: NodeRoute, nowMs: number): number {
-    const bucket = this.buckets.get(route);
-    if (bucket === undefined) return Infinity;
-    return Math.max(0, Math.floor(bucket.limit - Math.max(0, bucket.fullAt - nowMs) / bucket.longest));
-  }
-
   /** A request leaves. */
   sent(route: NodeRoute, nowMs: number): void {
     const bucket = this.buckets.get(route);
