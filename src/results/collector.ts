@@ -188,10 +188,14 @@ export class Collector {
     await Promise.all(commits);
   }
 
-  /** The jobs to ask about now: of one kind, as many as the reply may hold, those that callers wait for first. */
+  /**
+   * The jobs to ask about now: of one kind, as many as the reply may hold, those that callers wait for first. What is
+   * due before the next question could leave comes along.
+   */
   private takeDue(): Watch[] {
     const now = Date.now();
-    const due = [...this.watches.values()].filter((watch) => !watch.busy && watch.dueAt <= now);
+    const horizon = now + REQUEST_GAP_MS;
+    const due = [...this.watches.values()].filter((watch) => !watch.busy && watch.dueAt <= horizon);
     due.sort((a, b) => Number(b.wantedUntil > now) - Number(a.wantedUntil > now) || a.dueAt - b.dueAt);
     const first = due[0];
     if (first === undefined) return [];
