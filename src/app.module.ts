@@ -2,6 +2,7 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { LoggerModule } from 'nestjs-pino';
 import { AdminToken } from './admin/admin-token.js';
+import { ExplainController } from './admin/explain.controller.js';
 import { AdminJobsController } from './admin/jobs.controller.js';
 import { NodesController } from './admin/nodes.controller.js';
 import { Settings } from './config/settings.js';
@@ -24,6 +25,7 @@ import { LeaseKeeper } from './lanes/lease-keeper.js';
 import { LeasesRepository } from './lanes/leases.repository.js';
 import { ReplicaId } from './lanes/replica-id.js';
 import { Replicas } from './lanes/replicas.js';
+import { Rescues } from './lanes/rescues.js';
 import { ResultSinks } from './lanes/result-sink.js';
 import { Fleet } from './nodes/fleet.js';
 import { NodeClient } from './nodes/node-client.js';
@@ -57,7 +59,13 @@ export class AppModule {
         }),
         QueueModule.forRoot({ databaseUrl, redisUrl: settings.redisUrl }),
       ],
-      controllers: [InfernetController, JobsController, NodesController, AdminJobsController],
+      controllers: [
+        InfernetController,
+        JobsController,
+        NodesController,
+        AdminJobsController,
+        ExplainController,
+      ],
       providers: [
         { provide: APP_FILTER, useClass: ErrorFilter },
         { provide: Settings, useValue: settings },
@@ -93,6 +101,7 @@ export class AppModule {
         LeaseKeeper,
         ResultSinks,
         Lanes,
+        Rescues,
         Replicas,
         Sweep,
         RetriesProcessor,

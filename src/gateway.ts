@@ -14,6 +14,7 @@ import { createHttpAdapter } from './http/http-server.js';
 import { JobEvents } from './jobs/job-events.js';
 import { Lanes } from './lanes/lanes.js';
 import { LeasesRepository } from './lanes/leases.repository.js';
+import { Rescues } from './lanes/rescues.js';
 import { Replicas } from './lanes/replicas.js';
 import { NodeClient } from './nodes/node-client.js';
 import { NodesService } from './nodes/nodes.service.js';
@@ -70,6 +71,7 @@ export async function startGateway(settings: Settings, log?: (line: string) => v
     await untilAvailable(() => nodes.load(settings.nodes), log);
     await app.get(Lanes).start();
     await app.get(Replicas).start();
+    app.get(Rescues).start();
     await listen(app, settings);
     return { url: localUrl(app), adminToken: token.value, adminTokenIsNew: isNew, stop };
   } catch (error) {
@@ -106,6 +108,7 @@ async function listen(app: NestFastifyApplication, { port, host }: Settings): Pr
 async function stopApplication(app: NestFastifyApplication, budgetMs: number): Promise<void> {
   app.get(JobEvents).stop();
   await app.get(Dispatcher).stop(budgetMs);
+  app.get(Rescues).stop();
   await app.get(Lanes).stop();
   await app.get(Replicas).stop();
   const impatience = setTimeout(() => app.getHttpServer().closeAllConnections(), budgetMs);

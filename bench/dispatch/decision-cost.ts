@@ -1,4 +1,4 @@
-import { Policy } from './policy/policy.js';
+import { Policy } from '../../src/dispatch/policy/policy.js';
 import { OFFERS } from './gateway.js';
 import { Random } from './random.js';
 

@@ -1,6 +1,5 @@
-import type { Placement, PolicyOptions } from './policy/placement.js';
-import { Policy } from './policy/policy.js';
-import type { JobNeeds } from './policy/held-jobs.js';
+import type { JobNeeds, Placement, PolicyOptions } from '../../src/dispatch/policy/placement.js';
+import { Policy } from '../../src/dispatch/policy/policy.js';
 import type { SimulatedNode } from './simulated-node.js';
 import type { Balancer, World } from './world.js';
 
@@ -73,7 +72,7 @@ export class Gateway implements Balancer {
     const job = needsOf(number);
     policy.ended(nodeId, job, ok ? 'succeeded' : 'faulted', world.nowMs, unseenMs);
     if (ok) {
-      policy.forget(job);
+      policy.forget(job.id);
       world.finish(number);
     } else {
       this.again(number);

@@ -1,4 +1,4 @@
-import { worthHolding } from './policy/hold-rule.js';
+import { worthHolding } from '../../src/dispatch/policy/hold-rule.js';
 import type { SimulatedNode } from './simulated-node.js';
 import type { Balancer, World } from './world.js';
 

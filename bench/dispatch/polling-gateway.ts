@@ -1,4 +1,4 @@
-import type { Placement } from './policy/placement.js';
+import type { Placement } from '../../src/dispatch/policy/placement.js';
 import { Gateway } from './gateway.js';
 import { RateLimit } from './rate-limit.js';
 import type { World } from './world.js';
@@ -84,7 +84,6 @@ export class PollingGateway extends Gateway {
     const pauseMs = PAUSES.find(({ above }) => tokens > above)?.pauseMs ?? 1_000;
     line.asking = true;
     line.askedAtMs = Math.max(line.askedAtMs, nowMs);
-    this.policy.collectsEvery(String(node), pauseMs);
     agenda.at(Math.max(nowMs + pauseMs, line.results.nextAtMs()), () => this.ask(line, node));
   }
 

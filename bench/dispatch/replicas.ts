@@ -1,5 +1,5 @@
-import type { JobNeeds } from './policy/held-jobs.js';
-import { Policy } from './policy/policy.js';
+import type { JobNeeds } from '../../src/dispatch/policy/placement.js';
+import { Policy } from '../../src/dispatch/policy/policy.js';
 import { needsOf, OFFERS } from './gateway.js';
 import type { Balancer, World } from './world.js';
 
@@ -81,7 +81,7 @@ export class Replicas implements Balancer {
       this.pump(replica);
     });
     this.after(NOTIFY_MS, () => {
-      for (const other of this.replicas) if (other !== replica) other.policy.forget(job);
+      for (const other of this.replicas) if (other !== replica) other.policy.forget(job.id);
     });
   }
 

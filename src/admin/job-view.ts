@@ -1,3 +1,4 @@
+import type { Decision } from '../dispatch/policy/placement.js';
 import type {
   JobRecord,
   StoredAttempt as Attempt,
@@ -35,6 +36,7 @@ export function jobView({ job, attempts, nodeNames, results }: JobRecord): objec
       nodeJobId: attempt.nodeJobId ?? attempt.id,
       state: attempt.state,
       reason: attempt.reason,
+      decision: attempt.decision,
       createdAt: attempt.createdAt,
       acceptedAt: attempt.acceptedAt,
       finishedAt: attempt.finishedAt,
@@ -53,7 +55,7 @@ function timelineOf(
   for (const attempt of attempts) {
     const node = nodeNames.get(attempt.nodeId) ?? attempt.nodeId;
     const what = `Attempt ${attempt.number}`;
-    entries.push({ at: attempt.createdAt, text: `${what}: sent to ${node}` });
+    entries.push({ at: attempt.createdAt, text: `${what}: sent to ${node}${choiceOf(attempt.decision)}` });
     if (attempt.acceptedAt !== null)
       entries.push({ at: attempt.acceptedAt, text: `${what}: ${node} accepted it` });
     if (attempt.finishedAt !== null)
@@ -85,4 +87,22 @@ function ending(attempt: Attempt, node: string): string {
     case 'running':
       return 'still open';
   }
+}
+
+/** Why the node was chosen, as it was stored (`Decision`). */
+function choiceOf(stored: Attempt['decision']): string {
+  if (stored === null || typeof stored !== 'object') return '';
+  const { why, expectedMs, serviceMs, ahead, slots, foreign, waiting } = stored as unknown as Decision;
+  const reason = {
+    best: 'it was expected to finish first',
+    canary: 'to see whether this idle node has become faster',
+    retry: 'another node had not taken it',
+    'least-pending': 'it had the least work',
+    'round-robin': 'it was its turn',
+  }[why];
+  const others = foreign === 0 ? '' : `, ${foreign} jobs of others there`;
+  return (
+    `; ${reason}: ${expectedMs} ms expected, ${serviceMs} ms of service, ` +
+    `${ahead} ahead of it on ${slots} slot${slots === 1 ? '' : 's'}${others}, ${waiting} waiting`
+  );
 }

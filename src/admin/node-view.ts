@@ -1,5 +1,9 @@
+import { performance } from 'node:perf_hooks';
 import type { Dispatcher } from '../dispatch/dispatcher.js';
 import type { FleetNode } from '../nodes/node.js';
+
+/** Kinds of jobs shown of a node, those that ran last. */
+const KINDS_SHOWN = 20;
 
 /** A node as the admin API shows it. Header values are secrets and are not shown. */
 export function nodeView(node: FleetNode, dispatcher: Dispatcher): object {
@@ -26,6 +30,13 @@ export function nodeView(node: FleetNode, dispatcher: Dispatcher): object {
     pending: info?.pending ?? null,
     foreign,
     inFlight,
+    kinds: dispatcher.pairsOf(node.id).slice(0, KINDS_SHOWN),
+    budget: budgetView(node),
     lease: { heldHere: node.leased, fence: node.lease?.fence ?? null },
   };
+}
+
+/** For each route that the node limits: what is left, and how long the next request has to wait. */
+function budgetView({ budget }: FleetNode): object {
+  return Object.fromEntries(budget.view(performance.now()));
 }

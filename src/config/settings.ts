@@ -82,6 +82,8 @@ export const environmentSchema = z.object({
   LEASE_TTL_MS: integer(500, 600_000, 6_000),
   /** Gateways that reach the nodes from the same address share this name: only they see each other's jobs there. */
   EGRESS_GROUP: z.string().min(1).max(100).default('default'),
+  /** How nodes are chosen; all but `learned` are there to be compared with. */
+  DISPATCH_POLICY: z.enum(['learned', 'least-pending', 'round-robin']).default('learned'),
   /** A job that failed this often on nodes, through no fault of its own, is given up. */
   MAX_ATTEMPTS: integer(1, 100, 6),
   /** A job that has not ended by then is given up; becomes ms. */

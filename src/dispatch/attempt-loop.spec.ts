@@ -98,12 +98,12 @@ function loop(): AttemptLoop {
     node: ({ nodeId }) => (leased.has(nodeId) ? fleet.get(nodeId) : undefined),
     nextNode: (_trip, tried) => {
       const next = nodes.map(({ name }) => name).find((name) => !tried.has(name));
-      return next === undefined ? undefined : { id: next, fence: 8 };
+      return next === undefined ? undefined : { nodeId: next, fence: 8 };
     },
     othersMayTake: () => othersMayTake,
     accepted: () => undefined,
     unclear: () => void (unclear += 1),
-    notAccepted: (_attempt, fault) => void (faults += Number(fault)),
+    notAccepted: (_attempt, _containers, fault) => void (faults += Number(fault)),
     paused: () => undefined,
     commit: (transition) => transition(),
   };

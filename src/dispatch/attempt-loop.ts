@@ -66,12 +66,16 @@ export interface TripGuide {
   /** The node, if this replica may still work with it under that lease. */
   node(attempt: Attempt): FleetNode | undefined;
   /** Another node for the job, with the fence of its lease; it is counted there. */
-  nextNode(trip: Trip, tried: ReadonlySet<string>): { id: string; fence: number } | undefined;
+  nextNode(
+    trip: Trip,
+    tried: ReadonlySet<string>,
+  ): Pick<Attempt, 'nodeId' | 'fence' | 'decision'> | undefined;
   /** Whether a node that has not been asked may take what these refused, be it of another replica or down for now. */
   othersMayTake(trip: Trip, asked: readonly string[]): boolean;
   accepted(attempt: Attempt): void;
   unclear(attempt: Attempt): void;
-  notAccepted(attempt: Attempt, fault: boolean): void;
+  /** @param fault whether the node is to blame */
+  notAccepted(attempt: Attempt, containers: readonly string[], fault: boolean): void;
   paused(nodeId: string, pauseMs: number): void;
   /** Runs a transition until it is committed, however long the database is away. */
   commit<T>(transition: () => Promise<T>): Promise<T>;
@@ -105,7 +109,7 @@ export class AttemptLoop {
         this.guide.unclear(attempt);
         return { kind: 'delivered', attempt, nodeJobId: attempt.id, certain: false };
       }
-      this.guide.notAccepted(attempt, reply.kind === 'unreachable');
+      this.guide.notAccepted(attempt, trip.containers, reply.kind === 'unreachable');
       if (reply.kind === 'limited') this.guide.paused(attempt.nodeId, reply.pauseMs);
       if (reply.kind === 'refused') {
         refusedBy.push(attempt.nodeId);
@@ -123,15 +127,14 @@ export class AttemptLoop {
         return this.refuse(trip, attempt, ending, refusal);
       }
       const next: Attempt = {
+        ...nextNode,
         id: uuidv7(),
         jobId: trip.jobId,
-        nodeId: nextNode.id,
         number: attempt.number + 1,
-        fence: nextNode.fence,
       };
       const previous = attempt;
       if (!(await this.guide.commit(() => this.store.moveOn(previous, ending, next)))) {
-        this.guide.notAccepted(next, false);
+        this.guide.notAccepted(next, trip.containers, false);
         return { kind: 'abandoned' };
       }
       attempt = next;

@@ -1,4 +1,4 @@
-import type { JobNeeds } from './policy.js';
+import type { Decision, JobNeeds } from './policy/placement.js';
 
 /**
  * What dispatching must be able to make durable. Every method is one transition of the state machine in
@@ -25,7 +25,12 @@ export interface Attempt {
   readonly number: number;
   /** Of the lease under which this replica works with the node. */
   readonly fence: number;
+  /** Why this node; stored with the attempt. Not known of attempts that were found. */
+  readonly decision?: Decision | undefined;
 }
+
+/** The wish to start an attempt of a held job. */
+export type Claim = Pick<Attempt, 'jobId' | 'nodeId' | 'fence' | 'decision'>;
 
 /** A held job that was won for an attempt, with what has to be sent. */
 export interface ClaimedJob {
@@ -51,7 +56,7 @@ export abstract class AttemptStore {
    * `queued` → `sending`, with an attempt on the node.
    * @returns `gone` if the job is not queued any more (cancelled, or won by another replica); `unleased` if the lease was lost
    */
-  abstract claim(jobId: string, nodeId: string, fence: number): Promise<ClaimedJob | 'gone' | 'unleased'>;
+  abstract claim(wish: Claim): Promise<ClaimedJob | 'gone' | 'unleased'>;
 
   /** `sending` → `running`. `nodeJobId` is the id the node uses when it did not take ours. */
   abstract accepted(attempt: Attempt, nodeJobId: string | undefined): Promise<void>;

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
@@ -9,7 +10,13 @@ import type { FleetNode } from '../nodes/node.js';
 import { isDatabaseUnavailable } from '../persistence/database-errors.js';
 import { AttemptLoop, type Refusal, type Trip, type TripGuide, type TripOutcome } from './attempt-loop.js';
 import { AttemptStore, type Attempt, type NewJob } from './attempt-store.js';
-import { Policy, type JobNeeds, type Placement } from './policy.js';
+import type { Explanation, PairSummary } from './policy/explain.js';
+import type { SavedLane } from './policy/kinds.js';
+import type { LaneSummary } from './policy/node-state.js';
+import type { Ending } from './policy/pair.js';
+import type { Decision, JobNeeds, Placement } from './policy/placement.js';
+import { Policy } from './policy/policy.js';
+import type { Rescue } from './policy/rescuer.js';
 
 /** What an application is told: its job is safe, or no node will have it. */
 export type Submission =
@@ -29,19 +36,24 @@ export interface DispatcherEvents {
   delivered: [job: DeliveredJob];
   /** A job was committed as `queued`; it may be for a node of another replica. */
   queued: [jobId: string];
+  /** A `queued` job was won for a node of this replica; the others need not hold it any more. */
+  claimed: [jobId: string];
 }
 
 const ACKNOWLEDGED: Submission = { kind: 'acknowledged' };
 const DATABASE_RETRY_MS = 500;
+/** Submissions that may be open at one node: one batch under way and the next one gathering (see NodeSender). */
+const MAX_UNANSWERED = 200;
 
 /**
  * Owner of `queued` jobs: it feeds what happens to the policy and carries out what the policy decides. Its one
- * timer wakes the policy when a node's pause is over; everything else is driven by events.
+ * timer wakes the policy when time alone makes a difference; everything else is driven by events. The policy's clock is
+ * the process's monotonic one.
  */
 @Injectable()
 export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGuide {
   private readonly log = new Logger(Dispatcher.name);
-  private readonly policy = new Policy();
+  private readonly policy: Policy;
   private readonly loop: AttemptLoop;
   private readonly trips = new Set<Promise<unknown>>();
   /** How many trips of a job are under way: after a cancellation and a retry there may be two. */
@@ -59,6 +71,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     private readonly settings: Settings,
   ) {
     super();
+    this.policy = new Policy({ rule: settings.dispatchPolicy, maxUnanswered: MAX_UNANSWERED });
     this.loop = new AttemptLoop(senders, store, this);
     fleet.on('joined', (node) => this.nodeChanged(node));
     fleet.on('changed', (node) => this.nodeChanged(node));
@@ -74,6 +87,16 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   /** Our unfinished jobs on a node, and the unfinished work of others there. */
   loadOf(nodeId: string): { inFlight: number; foreign: number } {
     return { inFlight: this.policy.outstandingOn(nodeId), foreign: this.policy.foreignOn(nodeId) };
+  }
+
+  /** What is known of the kinds of jobs that ran on a node. */
+  pairsOf(nodeId: string): PairSummary[] {
+    return this.policy.pairsOf(nodeId);
+  }
+
+  /** How each node stands with jobs for these containers now, and which would get the next one. */
+  explain(containers: readonly string[]): Explanation {
+    return this.policy.explain(containers, performance.now());
   }
 
   /** Whether this job is on its way to a node right now. */
@@ -99,7 +122,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
       void this.commit(() => this.store.withdraw(job.id)).catch(() => undefined);
       throw error;
     } finally {
-      if (attempt !== undefined && !sent) this.notAccepted(attempt, false);
+      if (attempt !== undefined && !sent) this.notAccepted(attempt, job.containers, false);
     }
     if (attempt === undefined || !sent) {
       this.hold([job]);
@@ -112,7 +135,8 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
 
   /** Takes in committed `queued` jobs: from before a restart, retried, or handed in elsewhere. */
   hold(jobs: Iterable<JobNeeds>): void {
-    for (const job of jobs) this.policy.hold(job);
+    const nowMs = performance.now();
+    for (const job of jobs) this.policy.hold(job, nowMs);
     this.pumpSoon();
   }
 
@@ -123,30 +147,53 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   }
 
   /** A job found on a node, or on its way there, when this replica took the node over. */
-  adopt(nodeId: string): void {
-    this.policy.adopted(nodeId);
+  adopt(nodeId: string, job: JobNeeds): void {
+    this.policy.adopted(nodeId, job, performance.now());
   }
 
-  /** This replica took a node over: what is there will be adopted. */
-  laneReset(nodeId: string): void {
+  /** This replica took a node over: what is there will be adopted, and `learned` is what is known of it. */
+  laneReset(nodeId: string, learned: SavedLane | undefined): void {
     this.policy.laneReset(nodeId);
+    if (learned !== undefined) this.policy.restore(nodeId, learned, performance.now());
   }
 
-  /** A delivered job is over, or was not there; its place on the node is free. */
-  ended({ attempt }: DeliveredJob): void {
-    if (this.counts(attempt)) this.policy.ended(attempt.nodeId);
+  /** What was learned of a node, to be kept. */
+  learnedOf(nodeId: string): SavedLane {
+    return this.policy.export(nodeId);
+  }
+
+  /** What other replicas should know of a node of ours. */
+  summaryOf(nodeId: string): LaneSummary {
+    return this.policy.summaryOf(nodeId, performance.now());
+  }
+
+  /** Another replica said this of its node. */
+  summarySeen(nodeId: string, summary: LaneSummary): void {
+    this.policy.summarySeen(nodeId, summary, performance.now());
     this.pumpSoon();
   }
 
-  /** How the containers of a job fare on a node: reasons of infrastructure close them there for a while. */
-  pairSeen(nodeId: string, containers: readonly string[], works: boolean): void {
-    if (works) this.policy.pairWorked(nodeId, containers);
-    else this.policy.pairFaulted(nodeId, containers, Date.now());
+  /**
+   * A delivered job is over, or was not there; its place on the node is free.
+   * @param unseenMs for how long it may have been over before that was seen
+   */
+  ended({ attempt, containers }: DeliveredJob, ending: Ending, unseenMs: number): void {
+    const { nodeId, jobId } = attempt;
+    if (this.counts(attempt)) {
+      this.policy.ended(nodeId, { id: jobId, containers }, ending, performance.now(), unseenMs);
+    }
+    this.pumpSoon();
   }
 
   /** The node does not answer questions either; it is left alone a while. */
   faulted(nodeId: string): void {
-    this.policy.faulted(nodeId, Date.now());
+    this.policy.faulted(nodeId, performance.now());
+  }
+
+  /** Jobs of nodes that stand still, to be started elsewhere too. To be asked about once a second. */
+  stuck(): Rescue[] {
+    this.pumpSoon();
+    return this.policy.rescue(performance.now());
   }
 
   /** Sends nothing new; waits for what is on its way, at most `budgetMs`. Safe to call twice. */
@@ -162,11 +209,12 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     return node !== undefined && node.leased && node.lease?.fence === fence ? node : undefined;
   }
 
-  nextNode(trip: Trip, tried: ReadonlySet<string>): { id: string; fence: number } | undefined {
+  nextNode(
+    { jobId, containers, avoid, shun }: Trip,
+    tried: ReadonlySet<string>,
+  ): Pick<Attempt, 'nodeId' | 'fence' | 'decision'> | undefined {
     if (this.stopping) return undefined;
-    const id = this.policy.place({ ...trip, id: trip.jobId }, Date.now(), tried);
-    const fence = id === undefined ? undefined : this.fleet.get(id)?.lease?.fence;
-    return id === undefined || fence === undefined ? undefined : { id, fence };
+    return this.leased(this.policy.place({ id: jobId, containers, avoid, shun }, performance.now(), tried));
   }
 
   othersMayTake(trip: Trip, asked: readonly string[]): boolean {
@@ -183,20 +231,25 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
 
   accepted(attempt: Attempt): void {
     if (this.counts(attempt)) this.policy.accepted(attempt.nodeId);
+    this.readBudget(attempt.nodeId);
     this.pumpSoon();
   }
 
   unclear(attempt: Attempt): void {
-    if (this.counts(attempt)) this.policy.unclear(attempt.nodeId, Date.now());
+    if (this.counts(attempt)) this.policy.unclear(attempt.nodeId, performance.now());
   }
 
-  notAccepted(attempt: Attempt, fault: boolean): void {
-    if (this.counts(attempt)) this.policy.notAccepted(attempt.nodeId, Date.now(), fault);
+  notAccepted(attempt: Attempt, containers: readonly string[], fault: boolean): void {
+    const { nodeId, jobId } = attempt;
+    if (this.counts(attempt)) {
+      this.policy.notAccepted(nodeId, { id: jobId, containers }, performance.now(), fault);
+    }
+    this.readBudget(nodeId);
     this.pumpSoon();
   }
 
   paused(nodeId: string, pauseMs: number): void {
-    this.policy.paused(nodeId, Date.now() + pauseMs);
+    this.policy.paused(nodeId, performance.now() + pauseMs);
   }
 
   async commit<T>(transition: () => Promise<T>): Promise<T> {
@@ -218,6 +271,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
       available,
       weight: config.weight,
       maxInFlight: config.maxInFlight,
+      elsewhere: !node.leased,
     });
     this.pumpSoon();
   }
@@ -234,10 +288,27 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   }
 
   private firstAttempt(job: NewJob): Attempt | undefined {
-    const nodeId = this.policy.place(job, Date.now());
-    const fence = nodeId === undefined ? undefined : this.fleet.get(nodeId)?.lease?.fence;
-    if (nodeId === undefined || fence === undefined) return undefined;
-    return { id: job.id, jobId: job.id, nodeId, number: 1, fence };
+    const place = this.leased(this.policy.place(job, performance.now()));
+    return place === undefined ? undefined : { ...place, id: job.id, jobId: job.id, number: 1 };
+  }
+
+  private leased(
+    placement: Placement | undefined,
+  ): { nodeId: string; fence: number; decision: Decision } | undefined {
+    if (placement === undefined) return undefined;
+    const { job, nodeId, decision } = placement;
+    const fence = this.fleet.get(nodeId)?.lease?.fence;
+    if (fence !== undefined) return { nodeId, fence, decision };
+    this.policy.notAccepted(nodeId, job, performance.now(), false);
+    return undefined;
+  }
+
+  /** A job may leave alone or in a batch; a node is over its budget when batches have to wait. */
+  private readBudget(nodeId: string): void {
+    const node = this.fleet.get(nodeId);
+    if (node === undefined) return;
+    const nowMs = performance.now();
+    this.policy.budget(nodeId, nowMs + node.budget.waitMs('create_job_batch', nowMs));
   }
 
   /** A job that is committed only after the application was told it is not must not run. */
@@ -279,20 +350,22 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
 
   private pump(): void {
     if (this.stopping) return;
-    const nowMs = Date.now();
+    const nowMs = performance.now();
     for (const placement of this.policy.release(nowMs)) void this.sendHeld(placement);
     clearTimeout(this.wakeTimer);
     const wakeAt = this.policy.nextChangeAt(nowMs);
     if (wakeAt !== undefined) this.wakeTimer = setTimeout(() => this.pump(), wakeAt - nowMs + 1);
   }
 
-  private async sendHeld({ job, nodeId }: Placement): Promise<void> {
+  private async sendHeld({ job, nodeId, decision }: Placement): Promise<void> {
     const fence = this.fleet.get(nodeId)?.lease?.fence ?? -1;
-    const unsent: Attempt = { id: job.id, jobId: job.id, nodeId, number: 0, fence };
+    const wish = { jobId: job.id, nodeId, fence, decision };
+    const unsent: Attempt = { ...wish, id: job.id, number: 0 };
     try {
-      const claimed = await this.store.claim(job.id, nodeId, fence);
-      if (claimed === 'gone') return this.notAccepted(unsent, false);
+      const claimed = await this.store.claim(wish);
+      if (claimed === 'gone') return this.notAccepted(unsent, job.containers, false);
       if (claimed !== 'unleased') {
+        this.emit('claimed', job.id);
         const erred = this.erred.delete(job.id);
         const trip = { ...tripOf(job, claimed.attempt, claimed.body), erred };
         await this.follow(trip).catch(() => undefined);
@@ -302,7 +375,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
       this.log.warn(`Job ${job.id} could not be claimed: ${messageOf(error)}`);
     }
     // Nothing was sent: hold the job again and come back when the lease or the database may be there.
-    this.policy.notAccepted(nodeId, Date.now(), false);
+    this.policy.notAccepted(nodeId, job, performance.now(), false);
     await sleep(DATABASE_RETRY_MS, undefined, { ref: false });
     this.hold([job]);
   }

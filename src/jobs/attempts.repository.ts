@@ -5,6 +5,7 @@ import {
   AttemptStore,
   type Attempt,
   type AttemptEnding,
+  type Claim,
   type ClaimedJob,
   type NewJob,
 } from '../dispatch/attempt-store.js';
@@ -18,12 +19,6 @@ import { ResultsStore } from './results-store.js';
 interface Admission {
   readonly job: NewJob;
   readonly first: Attempt | undefined;
-}
-
-interface Claim {
-  readonly jobId: string;
-  readonly nodeId: string;
-  readonly fence: number;
 }
 
 interface Acceptance {
@@ -101,8 +96,8 @@ export class AttemptsRepository extends AttemptStore {
     return this.admissions.add({ job, first });
   }
 
-  async claim(jobId: string, nodeId: string, fence: number): Promise<ClaimedJob | 'gone' | 'unleased'> {
-    return this.claims.add({ jobId, nodeId, fence });
+  async claim(wish: Claim): Promise<ClaimedJob | 'gone' | 'unleased'> {
+    return this.claims.add(wish);
   }
 
   async accepted(attempt: Attempt, nodeJobId: string | undefined): Promise<void> {
@@ -114,9 +109,9 @@ export class AttemptsRepository extends AttemptStore {
       WITH ended AS (
         UPDATE attempts SET state = ${ending.state}::attempt_state, reason = ${storableText(ending.reason)}, finished_at = now()
         WHERE id = ${attempt.id}::uuid AND finished_at IS NULL AND ${leased(attempt)} RETURNING generation)
-      INSERT INTO attempts (id, job_id, node_id, number, generation, state, egress_group)
+      INSERT INTO attempts (id, job_id, node_id, number, generation, state, egress_group, decision)
       SELECT ${next.id}::uuid, jobs.id, ${next.nodeId}::uuid, ${next.number}, jobs.generation, 'sending',
-             ${this.settings.egressGroup}
+             ${this.settings.egressGroup}, ${storedDecision(next)}::jsonb
       FROM jobs JOIN ended USING (generation)
       WHERE jobs.id = ${next.jobId}::uuid AND state = 'sending' AND ${leased(next)}`;
     return inserted === 1;
@@ -128,7 +123,8 @@ export class AttemptsRepository extends AttemptStore {
         UPDATE attempts SET state = ${ending.state}::attempt_state, reason = ${storableText(ending.reason)}, finished_at = now()
         WHERE id = ${attempt.id}::uuid AND finished_at IS NULL AND ${leased(attempt)} RETURNING generation)
       UPDATE jobs SET state = 'queued' FROM ended
-      WHERE id = ${attempt.jobId}::uuid AND state IN ('sending', 'running') AND jobs.generation = ended.generation`;
+      WHERE id = ${attempt.jobId}::uuid AND state IN ('sending', 'running') AND jobs.generation = ended.generation
+        AND NOT ${accompanied(attempt)}`;
     return requeued === 1;
   }
 
@@ -148,6 +144,7 @@ export class AttemptsRepository extends AttemptStore {
       WITH job AS (
         SELECT jobs.id, failures + 1 AS failures, deadline_at <= now() AS expired,
                failures + 1 < ${limit} AND deadline_at > now() AS again,
+               ${accompanied(attempt)} AS accompanied,
                ${share}::float8 * least(${maxMs}::float8, ${baseMs}::float8 * 2 ^ least(failures, 30)) AS delay_ms
         FROM jobs JOIN attempts ON attempts.job_id = jobs.id AND attempts.generation = jobs.generation
         WHERE attempts.id = ${attempt.id}::uuid AND attempts.finished_at IS NULL
@@ -155,15 +152,28 @@ export class AttemptsRepository extends AttemptStore {
         FOR UPDATE OF jobs),
       ended AS (
         UPDATE attempts SET state = ${ending.state}::attempt_state, reason = ${storableText(ending.reason)}, finished_at = now()
-        WHERE id = ${attempt.id}::uuid AND EXISTS (SELECT 1 FROM job WHERE again)),
+        WHERE id = ${attempt.id}::uuid AND EXISTS (SELECT 1 FROM job WHERE again OR accompanied)),
       back AS (
         UPDATE jobs SET state = 'retrying', failures = job.failures,
                retry_at = now() + make_interval(secs => delay_ms / 1000)
-        FROM job WHERE jobs.id = job.id AND again)
-      SELECT failures, expired, again, delay_ms FROM job`;
+        FROM job WHERE jobs.id = job.id AND again AND NOT accompanied)
+      SELECT failures, expired, again, delay_ms FROM job WHERE NOT accompanied`;
     if (row === undefined) return { kind: 'stale' };
     const { failures, expired, again, delay_ms: delayMs } = row;
     return again ? { kind: 'retrying', delayMs } : { kind: 'exhausted', failures, expired };
+  }
+
+  /**
+   * `running` → `queued` while its attempt on the node stays open, for a job on a node that stands still: it may be
+   * started elsewhere too, and the first result counts. @returns whether it was so
+   */
+  async rescue(jobId: string, nodeId: string): Promise<boolean> {
+    const requeued = await this.database.$executeRaw`
+      UPDATE jobs SET state = 'queued' FROM attempts
+      WHERE jobs.id = ${jobId}::uuid AND jobs.state = 'running' AND attempts.job_id = jobs.id
+        AND attempts.node_id = ${nodeId}::uuid AND attempts.finished_at IS NULL
+        AND attempts.generation = jobs.generation`;
+    return requeued > 0;
   }
 
   async fail(
@@ -199,9 +209,10 @@ export class AttemptsRepository extends AttemptStore {
           ${jobs.map((job) => job.requiresProof)}::bool[],
           ${items.map(({ first }) => first?.nodeId ?? null)}::uuid[],
           ${items.map(({ first }) => first?.fence ?? null)}::int[],
+          ${items.map(({ first }) => storedDecision(first))}::text[],
           ${bodies.offsets}::int[],
           ${bodies.lengths}::int[]
-        ) AS t(id, caller, containers, requires_proof, node_id, fence, at, length)
+        ) AS t(id, caller, containers, requires_proof, node_id, fence, decision, at, length)
         LEFT JOIN nodes ON nodes.id = t.node_id AND lease_fence = fence AND lease_until > now()),
       job AS (
         INSERT INTO jobs (id, caller, state, containers, requires_proof, deadline_at)
@@ -213,8 +224,8 @@ export class AttemptsRepository extends AttemptStore {
       request AS (
         INSERT INTO job_requests (job_id, body)
         SELECT id, substring(bodies FROM at FOR length) FROM input, packed)
-      INSERT INTO attempts (id, job_id, node_id, number, state, egress_group)
-      SELECT id, id, node_id, 1, 'sending', ${this.settings.egressGroup} FROM input WHERE sent
+      INSERT INTO attempts (id, job_id, node_id, number, state, egress_group, decision)
+      SELECT id, id, node_id, 1, 'sending', ${this.settings.egressGroup}, decision::jsonb FROM input WHERE sent
       RETURNING job_id AS id`;
     const sent = new Set(rows.map(({ id }) => id));
     return items.map(({ job }) => sent.has(job.id));
@@ -228,8 +239,9 @@ export class AttemptsRepository extends AttemptStore {
           ${items.map(({ jobId }) => jobId)}::uuid[],
           ${items.map(({ nodeId }) => nodeId)}::uuid[],
           ${items.map(({ fence }) => fence)}::int[],
+          ${items.map(storedDecision)}::text[],
           ${items.map(() => uuidv7())}::uuid[]
-        ) AS t(job_id, node_id, fence, fresh_id)
+        ) AS t(job_id, node_id, fence, decision, fresh_id)
         LEFT JOIN nodes ON nodes.id = t.node_id AND lease_fence = fence AND lease_until > now()),
       won AS (
         UPDATE jobs SET state = 'sending' FROM input
@@ -238,9 +250,9 @@ export class AttemptsRepository extends AttemptStore {
         SELECT won.id AS job_id, won.generation, coalesce(max(attempts.number), 0) AS number
         FROM won LEFT JOIN attempts ON attempts.job_id = won.id GROUP BY won.id, won.generation),
       attempt AS (
-        INSERT INTO attempts (id, job_id, node_id, number, generation, state, egress_group)
+        INSERT INTO attempts (id, job_id, node_id, number, generation, state, egress_group, decision)
         SELECT CASE WHEN number = 0 THEN job_id ELSE fresh_id END, job_id, node_id, number + 1, generation, 'sending',
-               ${this.settings.egressGroup}
+               ${this.settings.egressGroup}, decision::jsonb
         FROM input JOIN before USING (job_id)
         RETURNING id, job_id, number)
       SELECT input.job_id, leased, attempt.id, number, body FROM input
@@ -279,4 +291,22 @@ function leased({ nodeId, fence }: Attempt): Prisma.Sql {
   return Prisma.sql`EXISTS (
     SELECT 1 FROM nodes
     WHERE nodes.id = ${nodeId}::uuid AND lease_fence = ${fence} AND lease_until > now())`;
+}
+
+/** Whether the job has another open attempt, made because this one's node stood still: the job goes on with that. */
+function accompanied({ id, jobId }: Attempt): Prisma.Sql {
+  return Prisma.sql`EXISTS (
+    SELECT 1 FROM attempts AS mine JOIN attempts AS other USING (job_id, generation)
+    WHERE mine.id = ${id}::uuid AND other.job_id = ${jobId}::uuid AND other.id <> mine.id AND other.finished_at IS NULL)`;
+}
+
+/** In whole ms: nobody needs more. */
+function storedDecision(attempt: Pick<Attempt, 'decision'> | undefined): string | null {
+  if (attempt?.decision === undefined) return null;
+  const { expectedMs, serviceMs, ...rest } = attempt.decision;
+  return JSON.stringify({
+    ...rest,
+    expectedMs: Math.round(expectedMs),
+    serviceMs: Math.round(serviceMs),
+  });
 }

@@ -10,7 +10,8 @@
  *   node left, or not found there), to `failed` (every node refused it), or is withdrawn (refused before anybody was
  *   told its id).
  * - `running`: the node accepted it. Owner: the collector of that node. Leaves to `succeeded` or `failed` by the
- *   node's word, or to `retrying` when the node has lost it or could not use its container.
+ *   node's word, to `retrying` when the node has lost it or could not use its container, or back to `queued` when the
+ *   node stands still: its attempt stays open then, and the first result of all counts, whatever state the job is in.
  * - `retrying`: an attempt failed in a way that another may not; it goes again at a set time. Owner: the delayed message
  *   in the queue, which puts it back to `queued`, at its old place.
  * - `succeeded`, `failed`, `cancelled`: terminal. The result was committed with the state and never changes.

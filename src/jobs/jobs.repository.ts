@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Attempt } from '../dispatch/attempt-store.js';
-import type { JobNeeds } from '../dispatch/policy.js';
+import type { JobNeeds } from '../dispatch/policy/placement.js';
 import { Database } from '../persistence/database.js';
 import type { StoredJob } from './result-list.js';
 
@@ -84,7 +84,11 @@ export class JobsRepository {
         WHERE node_id = ${nodeId}::uuid AND finished_at IS NULL RETURNING job_id, generation),
       back AS (
         UPDATE jobs SET state = 'queued' FROM ended
-        WHERE jobs.id = ended.job_id AND jobs.generation = ended.generation AND state IN ('sending', 'running') RETURNING jobs.id, containers)
+        WHERE jobs.id = ended.job_id AND jobs.generation = ended.generation AND state IN ('sending', 'running')
+          AND NOT EXISTS (
+            SELECT 1 FROM attempts WHERE attempts.job_id = jobs.id AND attempts.generation = jobs.generation
+              AND node_id <> ${nodeId}::uuid AND finished_at IS NULL)
+        RETURNING jobs.id, containers)
       SELECT id, containers FROM back ORDER BY id`;
   }
 

@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
+import type { SavedLane } from '../dispatch/policy/kinds.js';
 import { messageOf } from '../errors.js';
 import { JobEvents } from '../jobs/job-events.js';
 import { JobsRepository } from '../jobs/jobs.repository.js';
@@ -53,7 +54,7 @@ export class Lanes {
       for (const lane of this.lanes.values()) lane.hurry(jobIds, untilMs);
     });
     this.events.on('finished', (jobId) => this.dispatcher.forget(jobId));
-    this.leases.on('gained', (node) => this.open(node));
+    this.leases.on('gained', (node, learned) => this.open(node, learned));
     this.leases.on('lost', (node) => this.close(node));
     this.fleet.on('joined', () => void this.leases.runOnce());
     this.fleet.on('left', (node) => this.close(node));
@@ -86,7 +87,7 @@ export class Lanes {
         const { id, jobId, nodeId } = open.attempt;
         const lane = this.lanes.get(nodeId);
         if (lane === undefined || lane.collects(id) || this.dispatcher.isSending(jobId)) continue;
-        this.dispatcher.adopt(nodeId);
+        this.dispatcher.adopt(nodeId, { id: jobId, containers: open.containers });
         lane.takeUp(open);
       }
     } catch (error) {
@@ -100,7 +101,7 @@ export class Lanes {
     this.dispatcher.hold(await this.jobs.takeBackFrom(nodeId, 'the node was removed by an operator'));
   }
 
-  private open(node: FleetNode): void {
+  private open(node: FleetNode, learned: SavedLane | undefined): void {
     const { fleet, client, settings } = this;
     const collector = new Collector(
       node,
@@ -122,7 +123,7 @@ export class Lanes {
     const lane = new Lane(node, prober, collector, settings.egressGroup);
     this.lanes.get(node.id)?.stop();
     this.lanes.set(node.id, lane);
-    this.dispatcher.laneReset(node.id);
+    this.dispatcher.laneReset(node.id, learned);
     lane.start(Math.min(this.opened * FIRST_PROBE_GAP_MS, FIRST_PROBES_MS));
     this.opened += 1;
     fleet.emit('changed', node);

@@ -2,6 +2,8 @@ import { performance } from 'node:perf_hooks';
 import { EventEmitter } from 'node:events';
 import { Injectable, Logger } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
+import { Dispatcher } from '../dispatch/dispatcher.js';
+import type { SavedLane } from '../dispatch/policy/kinds.js';
 import { messageOf } from '../errors.js';
 import { Fleet } from '../nodes/fleet.js';
 import type { FleetNode } from '../nodes/node.js';
@@ -11,8 +13,8 @@ import { LeasesRepository, type GrantedLease } from './leases.repository.js';
 import { ReplicaId } from './replica-id.js';
 
 export interface LeaseEvents {
-  /** This replica works with the node from now on. */
-  gained: [node: FleetNode];
+  /** This replica works with the node from now on; `learned` is what its earlier holders left. */
+  gained: [node: FleetNode, learned: SavedLane | undefined];
   /** It does not any more. */
   lost: [node: FleetNode];
 }
@@ -21,6 +23,8 @@ export interface LeaseEvents {
 const RENEWALS_PER_TTL = 3;
 /** This part of its time is left unused, for clocks that run apart and statements on their way. */
 const SAFETY = 0.1;
+/** How often what was learned of the nodes is kept, in ms: a process that is killed forgets no more than that. */
+const SAVE_INTERVAL_MS = 15_000;
 
 /**
  * Shares the nodes among the replicas that live: each holds the leases of about as many nodes. A replica that
@@ -33,11 +37,13 @@ export class LeaseKeeper extends EventEmitter<LeaseEvents> {
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<void> | undefined;
   private stopped = true;
+  private savedAtMs = performance.now();
 
   constructor(
     private readonly leases: LeasesRepository,
     private readonly fleet: Fleet,
     private readonly nodes: NodesService,
+    private readonly dispatcher: Dispatcher,
     private readonly broadcast: Broadcast,
     private readonly replica: ReplicaId,
     private readonly settings: Settings,
@@ -76,10 +82,7 @@ export class LeaseKeeper extends EventEmitter<LeaseEvents> {
     const held = this.held();
     for (const node of held) this.drop(node);
     try {
-      await this.leases.release(
-        this.replica.value,
-        held.map(({ id }) => id),
-      );
+      await this.leases.release(this.replica.value, this.learnedOf(held));
       await this.leases.leave(this.replica.value);
       await this.broadcast.publish(
         'nodes',
@@ -106,19 +109,27 @@ export class LeaseKeeper extends EventEmitter<LeaseEvents> {
       if (lease?.fence === node.lease?.fence) this.grant(node, lease as GrantedLease, askedAt);
       else this.drop(node);
     }
+    await this.saveLearned();
     const share = Math.ceil(nodes / replicas);
     await this.giveBack(this.held().length - share);
     await this.take(share - this.held().length);
+  }
+
+  private async saveLearned(): Promise<void> {
+    if (performance.now() - this.savedAtMs < SAVE_INTERVAL_MS) return;
+    this.savedAtMs = performance.now();
+    await this.leases.saveLearned(this.replica.value, this.learnedOf(this.held()));
+  }
+
+  private learnedOf(nodes: readonly FleetNode[]): Map<string, SavedLane> {
+    return new Map(nodes.map(({ id }) => [id, this.dispatcher.learnedOf(id)]));
   }
 
   private async giveBack(count: number): Promise<void> {
     if (count <= 0) return;
     const given = this.held().slice(-count);
     for (const node of given) this.drop(node);
-    await this.leases.release(
-      this.replica.value,
-      given.map(({ id }) => id),
-    );
+    await this.leases.release(this.replica.value, this.learnedOf(given));
     await this.broadcast.publish(
       'nodes',
       given.map(({ id }) => id),
@@ -134,7 +145,7 @@ export class LeaseKeeper extends EventEmitter<LeaseEvents> {
       const node = this.fleet.get(lease.nodeId);
       if (node === undefined) continue;
       this.grant(node, lease, askedAt);
-      this.emit('gained', node);
+      this.emit('gained', node, lease.learned ?? undefined);
     }
   }
 

@@ -1,11 +1,17 @@
 import { Injectable } from '@nestjs/common';
 import { Database } from '../persistence/database.js';
+import type { SavedLane } from '../dispatch/policy/kinds.js';
 import type { NodeSummary } from '../nodes/node.js';
 
 /** A lease as the database gave it. */
 export interface GrantedLease {
   readonly nodeId: string;
   readonly fence: number;
+}
+
+/** A lease that was taken anew, with what its earlier holders have learned of the node. */
+export interface AcquiredLease extends GrantedLease {
+  readonly learned: SavedLane | null;
 }
 
 /**
@@ -44,22 +50,34 @@ export class LeasesRepository {
   }
 
   /** Takes up to `most` leases that nobody has. */
-  async acquire(replicaId: string, ttlMs: number, most: number): Promise<GrantedLease[]> {
-    return this.database.$queryRaw<GrantedLease[]>`
+  async acquire(replicaId: string, ttlMs: number, most: number): Promise<AcquiredLease[]> {
+    return this.database.$queryRaw<AcquiredLease[]>`
       UPDATE nodes SET lease_holder = ${replicaId}::uuid, lease_fence = lease_fence + 1,
              lease_until = now() + ${interval(ttlMs)}::interval
       WHERE id IN (
         SELECT id FROM nodes
         WHERE state <> 'removed' AND (lease_until IS NULL OR lease_until <= now())
         ORDER BY id LIMIT ${most} FOR UPDATE SKIP LOCKED)
-      RETURNING id AS "nodeId", lease_fence AS fence`;
+      RETURNING id AS "nodeId", lease_fence AS fence, learned`;
   }
 
-  /** Gives leases back before they run out. */
-  async release(replicaId: string, nodeIds: readonly string[]): Promise<void> {
+  /** Keeps what was learned of nodes, by node and under the lease of this replica. */
+  async saveLearned(replicaId: string, learned: ReadonlyMap<string, SavedLane>): Promise<void> {
+    await this.database.$executeRaw`
+      UPDATE nodes SET learned = input.learned::jsonb
+      FROM unnest(
+        ${[...learned.keys()]}::uuid[],
+        ${[...learned.values()].map((lane) => JSON.stringify(lane))}::text[]
+      ) AS input(id, learned)
+      WHERE nodes.id = input.id AND lease_holder = ${replicaId}::uuid`;
+  }
+
+  /** Gives leases back before they run out, with what was learned under them. */
+  async release(replicaId: string, learned: ReadonlyMap<string, SavedLane>): Promise<void> {
+    await this.saveLearned(replicaId, learned);
     await this.database.$executeRaw`
       UPDATE nodes SET lease_holder = NULL, lease_until = NULL
-      WHERE id = ANY(${nodeIds}::uuid[]) AND lease_holder = ${replicaId}::uuid`;
+      WHERE id = ANY(${[...learned.keys()]}::uuid[]) AND lease_holder = ${replicaId}::uuid`;
   }
 
   /** This replica is going; those that have been silent for a day are forgotten with it. */

@@ -9,10 +9,13 @@ import type { Exhaustion } from '../jobs/attempts.repository.js';
 import { Retries } from '../jobs/retries.js';
 import { Broadcast } from '../persistence/broadcast.js';
 import type { FleetNode } from '../nodes/node.js';
-import type { ResultSink } from '../results/collector.js';
+import type { NodeEnding, ResultSink } from '../results/collector.js';
 
 /** How long a node is left alone that hides our jobs, in ms. */
 const HIDDEN_PAUSE_MS = 60_000;
+
+/** It is not on the node any more, for no fault that teaches anything. */
+const GONE: NodeEnding = { ending: 'gone', unseenMs: 0 };
 
 /** What a collector's findings mean for the rest of the gateway: committed first, then the place on the node is free. */
 @Injectable()
@@ -32,38 +35,35 @@ export class ResultSinks {
   /** @param onEnded called when a job is over on the node */
   for(node: FleetNode, onEnded: () => void): ResultSink {
     const { dispatcher, attempts, results, settings } = this;
-    const ended = (job: DeliveredJob): void => {
-      dispatcher.ended(job);
+    const ended = (job: DeliveredJob, { ending, unseenMs }: NodeEnding): void => {
+      dispatcher.ended(job, ending, unseenMs);
       onEnded();
     };
     return {
-      async finish(job, finished) {
+      async finish(job, finished, end) {
         await results.finish(finished);
-        dispatcher.pairSeen(node.id, job.containers, true);
-        ended(job);
+        ended(job, end);
       },
       async confirm({ attempt }) {
         await attempts.accepted(attempt, undefined);
       },
-      retry: async (job, verdict, finished) => {
-        const { attempt, containers } = job;
+      retry: async (job, verdict, finished, ending) => {
         const limit = Math.min(settings.maxAttempts, verdict.limit ?? Infinity);
         const last = (end: Exhaustion): FinishedAttempt =>
           verdict.lastResort === 'as-it-is' ? finished : gaveUp(job, end, 'failed');
-        await this.retries.take(attempt, { state: 'failed', reason: verdict.reason }, limit, last);
-        if (verdict.blamesNode) dispatcher.pairSeen(node.id, containers, false);
-        ended(job);
+        await this.retries.take(job.attempt, { state: 'failed', reason: verdict.reason }, limit, last);
+        ended(job, ending);
       },
       lost: async (job, reason) => {
         const last = (end: Exhaustion): FinishedAttempt => gaveUp(job, end, 'lost');
         await this.retries.take(job.attempt, { state: 'lost', reason }, settings.maxAttempts, last);
-        ended(job);
+        ended(job, GONE);
       },
       absent: async (job, reason) => {
         const { attempt } = job;
         const requeued = await attempts.requeue(attempt, { state: 'lost', reason });
         if (!requeued) await results.finishSuperseded(attempt.id, reason);
-        ended(job);
+        ended(job, GONE);
         if (!requeued) return;
         dispatcher.hold(await this.jobs.queued([attempt.jobId]));
         await this.broadcast.publish('queued', [attempt.jobId]);

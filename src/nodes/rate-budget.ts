@@ -55,6 +55,14 @@ export class RateBudget {
     return Math.max(0, Math.min(untilToken, aheadMs), untilSpaced, pausedUntil - nowMs);
   }
 
+  /** Every route whose limit is known: requests left of those allowed, and how long the next one has to wait, in ms. */
+  view(nowMs: number): [NodeRoute, { limit: number; left: number; waitMs: number }][] {
+    return [...this.buckets].map(([route, { limit, longest, fullAt }]) => {
+      const left = Math.max(0, Math.floor(limit - Math.max(0, fullAt - nowMs) / longest));
+      return [route, { limit, left, waitMs: Math.ceil(this.waitMs(route, nowMs)) }];
+    });
+  }
+
   /** A request leaves. */
   sent(route: NodeRoute, nowMs: number): void {
     const bucket = this.buckets.get(route);

@@ -10,13 +10,19 @@ import type { Database } from './database.js';
 type Heard = [topic: string, ids: string[]];
 
 /** Replicas that share one channel. */
-function replicas(...origins: string[]): { broadcasts: Broadcast[]; heard: Heard[][]; messages: string[] } {
-  const messages: string[] = [];
+function replicas(...origins: string[]): {
+  broadcasts: Broadcast[];
+  heard: Heard[][];
+  statements: string[][];
+} {
+  const statements: string[][] = [];
   const database = {
-    $executeRaw: (_query: TemplateStringsArray, _channel: string, message: string) => {
-      messages.push(message);
-      for (const each of broadcasts) {
-        (each as unknown as { receive(message: string): void }).receive(message);
+    $executeRaw: (_query: TemplateStringsArray, _channel: string, sent: string[]) => {
+      statements.push(sent);
+      for (const message of sent) {
+        for (const each of broadcasts) {
+          (each as unknown as { receive(message: string): void }).receive(message);
+        }
       }
       return Promise.resolve(1);
     },
@@ -25,12 +31,12 @@ function replicas(...origins: string[]): { broadcasts: Broadcast[]; heard: Heard
   const heard = broadcasts.map((broadcast): Heard[] => {
     broadcast.audience = origins.length - 1;
     const news: Heard[] = [];
-    for (const topic of ['queued', 'finished', 'nodes'] as const) {
+    for (const topic of ['queued', 'claimed', 'finished', 'nodes'] as const) {
       broadcast.on(topic, (ids) => news.push([topic, ids]));
     }
     return news;
   });
-  return { broadcasts, heard, messages };
+  return { broadcasts, heard, statements };
 }
 
 const ids = (count: number): string[] =>
@@ -44,16 +50,47 @@ describe('Broadcast', () => {
   });
 
   it('keeps each message under what PostgreSQL takes, and loses no id', async () => {
-    const { broadcasts, heard, messages } = replicas('01890000-0000-7000-8000-0123456789ab', 'b');
+    const { broadcasts, heard, statements } = replicas('01890000-0000-7000-8000-0123456789ab', 'b');
     await broadcasts[0]?.publish('finished', ids(1_001));
     expect(heard[1]?.flatMap(([, some]) => some)).toEqual(ids(1_001));
-    for (const message of messages) expect(message.length).toBeLessThan(8_000);
+    for (const message of statements.flat()) expect(Buffer.byteLength(message)).toBeLessThan(8_000);
   });
 
   it('says nothing while nobody listens', async () => {
-    const { broadcasts, messages } = replicas('a');
+    const { broadcasts, statements } = replicas('a');
     await broadcasts[0]?.publish('queued', ['x']);
-    expect(messages).toEqual([]);
+    expect(statements).toEqual([]);
+  });
+
+  it('keeps the order of news, and sends together what comes together', async () => {
+    const { broadcasts, heard, statements } = replicas('a', 'b');
+    const [a] = broadcasts as [Broadcast];
+    await Promise.all([
+      a.publish('queued', ['x']),
+      a.publish('queued', ['y']),
+      a.publish('claimed', ['x']),
+      a.publish('queued', ['x']),
+    ]);
+    const expected = [
+      ['queued', ['x', 'y']],
+      ['claimed', ['x']],
+      ['queued', ['x']],
+    ];
+    expect(heard[1]).toEqual(expected);
+    expect(statements).toHaveLength(1);
+  });
+
+  it('hands over what is said of nodes as it was said', async () => {
+    const { broadcasts } = replicas('a', 'b');
+    const heard: unknown[] = [];
+    broadcasts[1]?.on('lanes', (news) => heard.push(...news));
+    const news = [
+      ['n1', { kinds: { '["a","b"]': { slots: 2 } } }],
+      ['n2', { kinds: { tooLarge: 'x'.repeat(9_000) } }],
+      ['n3', { kinds: {} }],
+    ] as const;
+    await broadcasts[0]?.publish('lanes', news);
+    expect(heard).toEqual([news[0], news[2]]);
   });
 
   it('never throws: news may be missed', async () => {
@@ -65,7 +102,7 @@ describe('Broadcast', () => {
 
   it('takes no notice of what it does not know', () => {
     const { broadcasts, heard } = replicas('a', 'b');
-    for (const message of ['', 'z', 'z,unheard-of,x', ',']) {
+    for (const message of ['', 'z', '["z","unheard-of",["x"]]', '["z","queued","x"]', '{}', '[']) {
       (broadcasts[1] as unknown as { receive(message: string): void }).receive(message);
     }
     expect(heard[1]).toEqual([]);

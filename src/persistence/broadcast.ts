@@ -8,30 +8,49 @@ import type { Database } from './database.js';
 export interface BroadcastEvents {
   /** Jobs were committed as `queued`. */
   queued: [ids: string[]];
+  /** Jobs that were `queued` were won for a node. */
+  claimed: [ids: string[]];
   /** Jobs reached a terminal state. */
   finished: [ids: string[]];
   /** The configuration or the lease of nodes changed. */
   nodes: [ids: string[]];
+  /** How nodes fare, from the replicas that work with them. */
+  lanes: [news: LaneNews[]];
   /** The connection was made (again): what was said before may have been missed. */
   connected: [];
 }
 
+/** A node's id and what its replica says of it, as JSON. */
+export type LaneNews = readonly [nodeId: string, summary: unknown];
+
 type Topic = Exclude<keyof BroadcastEvents, 'connected'>;
 
+/** What a message is about: its type tells the topic apart. */
+type Item<Name extends Topic> = BroadcastEvents[Name][0][number];
+
+interface Waiting {
+  readonly topic: Topic;
+  readonly items: readonly unknown[];
+}
+
 const CHANNEL = 'infernet_gateway';
-/** PostgreSQL takes payloads of less than 8,000 bytes; an id has 36 characters and a comma. */
-const IDS_PER_MESSAGE = 200;
+/** PostgreSQL takes payloads of less than 8,000 bytes. */
+const MESSAGE_BYTES = 7_900;
+const TOPICS: ReadonlySet<string> = new Set<Topic>(['queued', 'claimed', 'finished', 'nodes', 'lanes']);
 const RECONNECT_MS = 1_000;
 
 /**
  * News between replicas over PostgreSQL's NOTIFY. It may be missed, when the connection breaks for example, so
- * nothing may depend on it but speed: who hears `connected` reads the truth from the tables.
+ * nothing may depend on it but speed: who hears `connected` reads the truth from the tables. News of one replica is
+ * heard in the order in which it was published; what gathers while a statement is under way goes with the next one.
  */
 export class Broadcast extends EventEmitter<BroadcastEvents> {
   private readonly log = new Logger(Broadcast.name);
   private client: pg.Client | undefined;
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
+  private outbox: Waiting[] = [];
+  private flushing: Promise<void> | undefined;
   /** Other replicas that listen; with none, nothing is sent. */
   audience = 0;
 
@@ -70,16 +89,13 @@ export class Broadcast extends EventEmitter<BroadcastEvents> {
 
   /**
    * Tells the other replicas, if there are any. News of nodes is rare and goes out in any case: a replica that has just
-   * come may not be known yet. Never throws: news may be missed.
+   * come may not be known yet. Resolves when it was sent; never throws: news may be missed.
    */
-  async publish(topic: Topic, ids: readonly string[]): Promise<void> {
-    if (topic !== 'nodes' && (this.audience === 0 || ids.length === 0)) return;
-    for (let at = 0; at === 0 || at < ids.length; at += IDS_PER_MESSAGE) {
-      const message = [this.origin, topic, ...ids.slice(at, at + IDS_PER_MESSAGE)].join(',');
-      await this.database.$executeRaw`SELECT pg_notify(${CHANNEL}, ${message})`.catch((error: unknown) => {
-        this.log.warn(`Other replicas were not told about ${topic}: ${messageOf(error)}`);
-      });
-    }
+  async publish<Name extends Topic>(topic: Name, items: readonly Item<Name>[]): Promise<void> {
+    if (topic !== 'nodes' && (this.audience === 0 || items.length === 0)) return;
+    this.outbox.push({ topic, items });
+    while (this.outbox.length > 0) await (this.flushing ??= this.flush());
+    await this.flushing;
   }
 
   /** Safe when never started, safe twice. */
@@ -89,15 +105,72 @@ export class Broadcast extends EventEmitter<BroadcastEvents> {
     await this.client?.end().catch(() => undefined);
   }
 
+  private async flush(): Promise<void> {
+    // What is published in the same turn of the event loop goes together.
+    await Promise.resolve();
+    const waiting = this.outbox;
+    this.outbox = [];
+    const messages = messagesOf(this.origin, waiting);
+    try {
+      await this.database
+        .$executeRaw`SELECT pg_notify(${CHANNEL}, message) FROM unnest(${messages}::text[]) AS message`;
+    } catch (error) {
+      this.log.warn(`Other replicas were not told: ${messageOf(error)}`);
+    } finally {
+      this.flushing = undefined;
+    }
+  }
+
   private receive(message: string): void {
-    const [origin, topic, ...ids] = message.split(',');
-    if (origin === this.origin) return;
-    if (topic === 'queued' || topic === 'finished' || topic === 'nodes') this.emit(topic, ids);
+    const [origin, topic, items] = parsed(message);
+    if (origin === this.origin || typeof topic !== 'string' || !TOPICS.has(topic)) return;
+    if (Array.isArray(items)) this.emit(topic as 'queued', items as string[]);
   }
 
   private reconnect(client: pg.Client): void {
     if (this.stopped || client !== this.client) return;
     this.client = undefined;
     this.timer = setTimeout(() => void this.start(), RECONNECT_MS);
+  }
+}
+
+/** As few messages as PostgreSQL takes, in order. An item too large for any is left out. */
+function messagesOf(origin: string, waiting: readonly Waiting[]): string[] {
+  const messages: string[] = [];
+  const room = MESSAGE_BYTES - JSON.stringify([origin, 'finished', []]).length;
+  let topic: Topic | undefined;
+  let texts: string[] = [];
+  let bytes = 0;
+  const close = (): void => {
+    if (topic !== undefined) messages.push(`["${origin}","${topic}",[${texts.join(',')}]]`);
+    topic = undefined;
+    texts = [];
+    bytes = 0;
+  };
+  for (const one of waiting) {
+    if (one.topic !== topic) close();
+    topic = one.topic;
+    for (const item of one.items) {
+      const text = JSON.stringify(item);
+      const length = Buffer.byteLength(text) + 1;
+      if (length > room) continue;
+      if (bytes + length > room) {
+        close();
+        ({ topic } = one);
+      }
+      texts.push(text);
+      bytes += length;
+    }
+  }
+  close();
+  return messages;
+}
+
+function parsed(message: string): unknown[] {
+  try {
+    const value: unknown = JSON.parse(message);
+    return Array.isArray(value) ? value : [];
+  } catch {
+    return [];
   }
 }

@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { Logger } from '@nestjs/common';
 import type { ErrorPatterns } from '../config/settings.js';
 import type { DeliveredJob } from '../dispatch/dispatcher.js';
+import type { Ending } from '../dispatch/policy/pair.js';
 import { messageOf } from '../errors.js';
 import { failureResult } from '../jobs/job-state.js';
 import type { FinishedAttempt } from '../jobs/results-store.js';
@@ -13,14 +14,26 @@ import { ReplySizes } from './reply-sizes.js';
 import { ServiceTimes } from './service-times.js';
 import { verdictOf, type Verdict } from './verdict.js';
 
+/** How a job ended on its node, for whoever learns from that. */
+export interface NodeEnding {
+  readonly ending: Ending;
+  /** For how long it may have been over before it was seen to be, in ms. */
+  readonly unseenMs: number;
+}
+
 /** Where collected results go. Each promise resolves when what it says is committed. */
 export interface ResultSink {
   /** The job is over. */
-  finish(job: DeliveredJob, finished: FinishedAttempt): Promise<void>;
+  finish(job: DeliveredJob, finished: FinishedAttempt, end: NodeEnding): Promise<void>;
   /** The node has a job of which that was not certain. */
   confirm(job: DeliveredJob): Promise<void>;
   /** The job ended in a way that another attempt may not; `finished` is delivered if there is none left. */
-  retry(job: DeliveredJob, verdict: Verdict & { kind: 'retry' }, finished: FinishedAttempt): Promise<void>;
+  retry(
+    job: DeliveredJob,
+    verdict: Verdict & { kind: 'retry' },
+    finished: FinishedAttempt,
+    end: NodeEnding,
+  ): Promise<void>;
   /** The node had accepted the job and does not have it any more. */
   lost(job: DeliveredJob, reason: string): Promise<void>;
   /** The node that may have had the job does not have it. */
@@ -50,6 +63,8 @@ interface Watch {
   readonly since: number;
   /** Whether the node shows its rows to this gateway's address. */
   readonly visible: boolean;
+  /** When the job was last known not to have ended. */
+  openAt: number;
   dueAt: number;
   wantedUntil: number;
   /** The node was seen to have it. */
@@ -124,7 +139,7 @@ export class Collector {
    */
   watch(job: DeliveredJob, since = Date.now(), visible = true): void {
     const dueAt = Date.now() + firstPauseMs(this.times.meanMs(kindOf(job)));
-    const state = { dueAt, wantedUntil: 0, seen: false, absences: 0, busy: false };
+    const state = { openAt: since, dueAt, wantedUntil: 0, seen: false, absences: 0, busy: false };
     this.watches.set(job.attempt.id, { job, since, visible, ...state });
     this.attemptOf.set(job.attempt.jobId, job.attempt.id);
     this.wakeAt(dueAt);
@@ -156,6 +171,7 @@ export class Collector {
     const first = due[0];
     if (first === undefined) return;
     const asked = new Map(due.map((watch) => [watch.job.nodeJobId, watch]));
+    const askedAt = Date.now();
     const commits: Promise<void>[] = [];
     const answered = new Set<Watch>();
     let witnessSeen = false;
@@ -165,7 +181,7 @@ export class Collector {
       const watch = id === undefined ? undefined : asked.get(id);
       if (watch === undefined || answered.has(watch)) return;
       answered.add(watch);
-      commits.push(this.takeRow(watch, row));
+      commits.push(this.takeRow(watch, row, askedAt));
     };
     const ids = [...asked.keys()];
     const suspicious = due.length > 1 && due.some((watch) => watch.absences > 0);
@@ -202,21 +218,26 @@ export class Collector {
     const alike = due.filter((watch) => isChain(watch) === isChain(first));
     const taken = alike.slice(0, this.sizes.fit(alike.map((watch) => kindOf(watch.job))));
     for (const watch of taken) watch.busy = true;
-    return taken;
+    // Asked in order of dispatch, their ends come in that order, and none seems to have overtaken another.
+    return taken.sort((a, b) => a.since - b.since);
   }
 
-  private async takeRow(watch: Watch, row: ResultRow | OversizeRow): Promise<void> {
+  private async takeRow(watch: Watch, row: ResultRow | OversizeRow, askedAt: number): Promise<void> {
     const { job } = watch;
     if (!watch.seen && !job.certain) await this.sink.confirm(job).catch(() => undefined);
     watch.seen = true;
+    const unseenMs = Math.max(0, Date.now() - watch.openAt);
     if (this.doubtedSince !== undefined && watch.since > this.doubtedSince) this.believeAgain();
     if ('oversize' in row) {
       const reason = `The result is larger than ${this.options.maxResultBytes} bytes`;
       const result = failureResult(job.containers, reason);
       const failed = { attempt: job.attempt, state: 'failed', reason, result, intermediate: null } as const;
-      return this.conclude(watch, () => this.sink.finish(job, failed));
+      return this.conclude(watch, () => this.sink.finish(job, failed, { ending: 'failed', unseenMs }));
     }
-    if (row.status === 'running') return this.overdue(watch);
+    if (row.status === 'running') {
+      watch.openAt = askedAt;
+      return this.overdue(watch);
+    }
     this.witness = job.nodeJobId;
     this.sizes.learn(kindOf(job), row.result.length + (row.intermediate?.length ?? 0));
     this.times.learn(kindOf(job), Date.now() - watch.since);
@@ -228,8 +249,11 @@ export class Collector {
       result: row.result,
       intermediate: row.intermediate ?? null,
     };
+    const end = { ending: endingOf(verdict), unseenMs };
     await this.conclude(watch, () =>
-      verdict.kind === 'final' ? this.sink.finish(job, finished) : this.sink.retry(job, verdict, finished),
+      verdict.kind === 'final'
+        ? this.sink.finish(job, finished, end)
+        : this.sink.retry(job, verdict, finished, end),
     );
   }
 
@@ -337,6 +361,12 @@ export class Collector {
     for (const watch of this.watches.values()) if (!watch.busy && watch.dueAt < next) next = watch.dueAt;
     if (next < Infinity) this.wakeAt(next);
   }
+}
+
+/** What a node's word for the end of a job says about the node. */
+function endingOf(verdict: Verdict): Ending {
+  if (verdict.kind === 'retry') return verdict.blamesNode ? 'faulted' : 'failed';
+  return verdict.state === 'succeeded' && verdict.disguised !== true ? 'succeeded' : 'failed';
 }
 
 /** Only chains have intermediate results worth asking for. */

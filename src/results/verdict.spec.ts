@@ -62,10 +62,14 @@ describe('verdictOf a success', () => {
     });
   });
 
+  it.each([httpError(400), httpError(499), httpError('404')])(
+    'delivers an error of the request as it is, and learns nothing from it: %j',
+    (output) => {
+      expect(success(output)).toEqual({ ...SUCCEEDED, disguised: true });
+    },
+  );
+
   it.each([
-    httpError(400),
-    httpError(499),
-    httpError('404'),
     httpError(200),
     httpError(500.5),
     httpError('five hundred'),

@@ -7,7 +7,12 @@ import type { ResultRow } from '../protocol/result-rows.js';
  */
 export type Verdict =
   /** The job ended so. */
-  | { readonly kind: 'final'; readonly state: 'succeeded' | 'failed' }
+  | {
+      readonly kind: 'final';
+      readonly state: 'succeeded' | 'failed';
+      /** A success that is none: how long it took says nothing about the node. */
+      readonly disguised?: boolean;
+    }
   /** Not the job's own end: it may go again. */
   | {
       readonly kind: 'retry';
@@ -42,7 +47,7 @@ export function verdictOf(row: ResultRow, containers: readonly string[], errorWh
   }
   const code = httpErrorCode(output);
   if (code !== undefined && code >= 500) return disguised(`the container answered HTTP ${code}`);
-  return { kind: 'final', state: 'succeeded' };
+  return { kind: 'final', state: 'succeeded', ...(code === undefined ? {} : { disguised: true }) };
 }
 
 function failureVerdict(bytes: Buffer): Verdict {

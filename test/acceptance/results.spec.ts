@@ -5,7 +5,11 @@ import { json } from '../support/http.js';
 
 let fleet: TestFleet;
 
-beforeAll(async () => void (fleet = await startTestGateway({ settings: { MAX_WAIT_SECONDS: '2' } })));
+beforeAll(async () => {
+  // Jobs that never end are to be on nodes beside those that do.
+  const settings = { MAX_WAIT_SECONDS: '2', DISPATCH_POLICY: 'least-pending' };
+  fleet = await startTestGateway({ settings });
+});
 afterAll(() => fleet.stop());
 
 /** Jobs that do not end while a test looks. */

@@ -70,7 +70,8 @@ describe('accepted, later [] twice from a node that answers', () => {
     'all of a node’s rows gone without a restart (%i jobs): doubted, then pause and alert',
     async (count) => {
       expect.hasAssertions();
-      await start([{}, {}]);
+      // All of them are to be on the node at once, whatever it is known to take.
+      await start([{}, {}], { DISPATCH_POLICY: 'least-pending' });
       await gateway.admin('POST', `/nodes/${at(fleet.registered, 1).id}/drain`);
       await succeeds(await gateway.submit(['echo'], { n: 0 }), { n: 0 });
       const jobs = Array.from({ length: count }, () => gateway.submit(['delay'], { ms: 4_000 }));

@@ -94,6 +94,17 @@ export async function whenJob(
   );
 }
 
+/** Why a node is given no job for a container now; null if it may be. */
+export async function whyNot(
+  gateway: TestGateway,
+  container: string,
+  nodeId: string,
+): Promise<string | null | undefined> {
+  const reply = await gateway.admin('GET', `/explain?container=${container}`);
+  const { nodes } = json<{ nodes: { node: { id: string }; reason: string | null }[] }>(reply);
+  return nodes.find(({ node }) => node.id === nodeId)?.reason;
+}
+
 /** The one of these nodes at an index, which must be there. */
 export function at<T>(list: readonly T[], index: number): T {
   const found = list[index];

@@ -13,11 +13,23 @@ export interface NodeExplanation {
   readonly slots: number | undefined;
   /** Whether the slots are still being found out. */
   readonly starting: boolean | undefined;
-  readonly window: number | undefined;
+  /** Null where the rule sets no limit. */
+  readonly window: number | null | undefined;
   readonly outstanding: number;
   readonly foreign: number;
   /** How long its rate limit makes the next request wait. */
   readonly budgetInMs: number;
+}
+
+/** What is known of one kind of job on one node. Times in ms. */
+export interface PairSummary {
+  readonly containers: readonly string[];
+  readonly slots: number;
+  readonly starting: boolean;
+  /** Null where the rule sets no limit. */
+  readonly window: number | null;
+  readonly serviceMs: number;
+  readonly outstanding: number;
 }
 
 export interface Explanation {
@@ -54,13 +66,31 @@ export function explanationOf(
       serviceMs: pair?.serviceMs,
       slots: pair?.slots,
       starting: pair?.learner.starting,
-      window: outlook?.window,
+      window: outlook === undefined ? undefined : finite(outlook.window),
       outstanding: node.outstanding,
       foreign: node.foreign,
       budgetInMs: Math.max(0, node.budgetAtMs - nowMs),
     };
   });
   return { containers: kind.containers, choice: choice?.node.view.id, waiting, nodes: rows };
+}
+
+/** What is known of a node's pairs, those that ran last first. */
+export function pairSummaries(pairs: Iterable<Pair>, windowOf: (pair: Pair) => number): PairSummary[] {
+  const known = [...pairs].filter(({ kind, count }) => kind.work.known || count > 0);
+  known.sort((a, b) => b.lastSentMs - a.lastSentMs);
+  return known.map((pair) => ({
+    containers: pair.kind.containers,
+    slots: pair.slots,
+    starting: pair.learner.starting,
+    window: finite(windowOf(pair)),
+    serviceMs: pair.serviceMs,
+    outstanding: pair.count,
+  }));
+}
+
+function finite(window: number): number | null {
+  return Number.isFinite(window) ? window : null;
 }
 
 function whyNot(

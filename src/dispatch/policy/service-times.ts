@@ -15,8 +15,9 @@ const REMEMBERED = 300;
 const MEMORY_MS = 120_000;
 /** How far apart nodes usually are, as the variance of the logarithm of their slowness. */
 const VARIANCE_OF_NODES = 2;
-/** Samples from which on a plain mean is no accident. */
+/** Samples from which on a plain mean is no accident, and from which on the longest of them tells something. */
 const ENOUGH = 8;
+const SETTLED = 20;
 const LOG_FLOOR = -Math.log(16);
 const LOG_CEILING = Math.log(256);
 /** CUSUM: the drift allowed, the sum that proves a change, and the most that one sample adds, in standard deviations. */
@@ -46,6 +47,11 @@ export class WorkEstimate {
 
   get known(): boolean {
     return this.samples > 0;
+  }
+
+  /** Whether enough jobs have run to say what is usual. */
+  get settled(): boolean {
+    return this.samples >= SETTLED;
   }
 
   get meanMs(): number {

@@ -10,9 +10,6 @@ const PROMISING_CANARY_AFTER_MS = 1_000;
 /** Ejections are ignored when less than this share of a kind's nodes is healthy. */
 const PANIC_BELOW = 0.5;
 
-/** Finds or makes the pair of a kind and a node. */
-type PairOn = (kind: Kind, node: NodeState, nowMs: number) => Pair;
-
 /** Jobs that need the same containers: what is known of their work, and the nodes that run them. */
 export class Kind {
   readonly work = new WorkEstimate();
@@ -22,7 +19,7 @@ export class Kind {
   elsewhere: readonly Pair[] = [];
   /** Those with room for one more as far as their windows go. */
   readonly roomy = new Set<Pair>();
-  /** So many nodes are ejected that ejection must be wrong. */
+  /** So many nodes are ejected, or stand still, that this cannot be their own fault. */
   panic = false;
   /** An idle node that should be tried now. */
   canary: Pair | undefined;
@@ -66,7 +63,7 @@ export class Kind {
   }
 
   /** Brings the order up to date if it has to be. */
-  refresh(nodes: Iterable<NodeState>, nowMs: number, pairOn: PairOn, windowOf: (pair: Pair) => number): void {
+  refresh(nodes: Iterable<NodeState>, nowMs: number, windowOf: (pair: Pair) => number): void {
     if (!this.stale && nowMs - this.orderedAtMs < ORDER_LASTS_MS) return;
     this.stale = false;
     this.orderedAtMs = nowMs;
@@ -74,14 +71,14 @@ export class Kind {
     let healthy = 0;
     let ours = 0;
     for (const node of nodes) {
-      const pair = this.takePart(node, nowMs, pairOn);
+      const pair = this.takePart(node, nowMs);
       if (pair === undefined) continue;
       all.push(pair);
       if (node.view.elsewhere === true) continue;
       if (this.held > 0) pair.considerStall(nowMs);
       this.makeRoom(pair, windowOf(pair));
       ours += 1;
-      if (!node.breaker.isEjected() && !pair.breaker.isEjected()) healthy += 1;
+      if (!node.breaker.isEjected() && !pair.breaker.isEjected() && !pair.stuck) healthy += 1;
     }
     this.panic = healthy < PANIC_BELOW * ours;
     all.sort((a, b) => a.serviceMs - b.serviceMs);
@@ -100,12 +97,12 @@ export class Kind {
     return this.roomy.size * 4 < this.order.length ? this.roomy : this.order;
   }
 
-  private takePart(node: NodeState, nowMs: number, pairOn: PairOn): Pair | undefined {
+  private takePart(node: NodeState, nowMs: number): Pair | undefined {
     const { view } = node;
     const told = view.elsewhere === true;
     if (told ? !node.summaryIsFresh(nowMs) : !view.available) return undefined;
     if (!node.runs(this.containers)) return undefined;
-    const pair = pairOn(this, node, nowMs);
+    const pair = this.pairOn(node, nowMs);
     if (told && node.summaryFor(this.key) === undefined) return undefined;
     pair.estimate(nowMs);
     return pair;
@@ -120,7 +117,7 @@ export class Kind {
       pair.fasterSlots = slots;
       pair.fasterRate = rate;
       const ejected = pair.node.breaker.isEjected() || pair.breaker.isEjected();
-      if ((ejected && !this.panic) || pair.stuck) continue;
+      if ((ejected || pair.stuck) && !this.panic) continue;
       if (rate > 0 && this.wantsCanary(pair, nowMs)) this.canary = pair;
       const { slots: more } = pair;
       slots += more;

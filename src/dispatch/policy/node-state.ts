@@ -24,6 +24,9 @@ export interface LaneSummary {
 /** A summary that is older than this says nothing any more, in ms. */
 const SUMMARY_LASTS_MS = 2_000;
 
+/** Share of the newest end in how late ends are seen. */
+const UNSEEN_SHARE = 1 / 8;
+
 /** A node and what concerns it as a whole; what concerns one kind of job there is a `Pair`. */
 export class NodeState {
   /** Jobs of ours on the node, from dispatch until the result is known. */
@@ -36,7 +39,7 @@ export class NodeState {
   pausedUntilMs = 0;
   /** When the next request may leave without breaking the node's rate limit. */
   budgetAtMs = 0;
-  /** How long a result may be there before the gateway sees it. */
+  /** How long a result may be there before the gateway sees it, as it was lately. */
   collectsEveryMs = 0;
   readonly breaker = new Breaker();
   readonly pairs = new Map<string, Pair>();
@@ -56,6 +59,11 @@ export class NodeState {
 
   summaryIsFresh(nowMs: number): boolean {
     return nowMs - this.summaryAtMs <= SUMMARY_LASTS_MS;
+  }
+
+  /** An end was seen that may have been there for so long. */
+  sawLate(unseenMs: number): void {
+    this.collectsEveryMs += UNSEEN_SHARE * (unseenMs - this.collectsEveryMs);
   }
 
   runs(containers: readonly string[]): boolean {

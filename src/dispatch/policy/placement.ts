@@ -1,5 +1,16 @@
-import type { JobNeeds } from './held-jobs.js';
 import type { RuleName, Why } from './rules.js';
+
+/** What a job needs of a node. */
+export interface JobNeeds {
+  readonly id: string;
+  readonly containers: readonly string[];
+  /** Nodes that have refused this job; it is not offered to them again. */
+  readonly avoid?: readonly string[] | undefined;
+  /** Nodes on which an attempt has failed; as long as another one may take the job it is not offered to these. */
+  readonly shun?: readonly string[] | undefined;
+  /** Somebody waits on an open connection: it goes before all jobs that are not urgent. */
+  readonly urgent?: boolean | undefined;
+}
 
 /** What a choice rested on, for the job's timeline. Times in ms. */
 export interface Decision {

@@ -13,7 +13,7 @@ const RESCUE = { afterMs: 5_000, patience: 3, jobs: 20, shareOfJobs: 0.02 };
 
 /**
  * Finds nodes that stand still: nothing has ended there, and every job in service has run, for longer than any job
- * would (`Pair.suspiciousMs`). Their jobs may be started elsewhere, within a budget: doubling long jobs that
+ * would (`Pair.suspiciousMs`), as far as enough jobs of the kind have ended to tell. Their jobs may be started elsewhere, within a budget: doubling long jobs that
  * merely are long costs capacity, so while others wait for a node a good deal more patience is had.
  */
 export class Rescuer {
@@ -31,7 +31,7 @@ export class Rescuer {
   }
 
   private rescueFrom(pair: Pair, budget: number, nowMs: number, rescues: Rescue[]): void {
-    if (pair.count === 0) return;
+    if (pair.count === 0 || !pair.kind.work.settled) return;
     const patience = pair.kind.held > 0 ? RESCUE.patience : 1;
     const limitMs = Math.max(RESCUE.afterMs, patience * pair.suspiciousMs);
     if (nowMs - pair.lastEndedMs <= limitMs) return;

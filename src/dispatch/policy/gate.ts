@@ -36,7 +36,7 @@ export function barrierAt(
   if (node.budgetAtMs > nowMs) return 'over budget';
   if (view.maxInFlight !== null && node.outstanding >= view.maxInFlight) return 'at cap';
   if (node.unanswered >= maxUnanswered) return 'unanswered';
-  if (pair.stuck) return 'stands still';
+  if (pair.stuck && !kind.panic) return 'stands still';
   const ofNode = node.breaker.state(nowMs, kind.panic);
   if (!mayPass(ofNode)) return ofNode === 'tried' ? 'on trial' : 'node ejected';
   const ofPair = pair.breaker.state(nowMs, kind.panic);

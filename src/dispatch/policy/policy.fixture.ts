@@ -1,6 +1,5 @@
-import type { JobNeeds } from './held-jobs.js';
 import type { NodeView } from './node-state.js';
-import type { Placement } from './placement.js';
+import type { JobNeeds, Placement } from './placement.js';
 import { Policy } from './policy.js';
 
 /** A node that runs container `a`, unless the test says otherwise. */

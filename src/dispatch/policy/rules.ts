@@ -7,7 +7,8 @@ export interface Request {
   readonly kind: Kind;
   /** Jobs that wait for the same nodes, this one included. */
   readonly waiting: number;
-  readonly avoid: readonly string[];
+  /** Nodes that the job may not go to. */
+  readonly barred: readonly string[];
   /** Nodes that this trip of the job has been to. Such a job is not made to wait for a better node. */
   readonly tried: ReadonlySet<string> | undefined;
   /** How long the first in line has been first; it is not held for longer than it would take. */
@@ -158,9 +159,9 @@ function isFreeElsewhere({ kind, waiting }: Request, bestMs: number): boolean {
   return false;
 }
 
-function isBarred(pair: Pair, { avoid, tried }: Request): boolean {
+function isBarred(pair: Pair, { barred, tried }: Request): boolean {
   const { view } = pair.node;
-  return tried?.has(view.id) === true || (avoid.length > 0 && avoid.includes(view.id));
+  return tried?.has(view.id) === true || (barred.length > 0 && barred.includes(view.id));
 }
 
 /** Of two nodes that promise the same, the one with less work of others, then the one idle for longer. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { JobNeeds } from './held-jobs.js';
+import type { JobNeeds } from './placement.js';
 import { jobNeeds, nodeView } from './policy.fixture.js';
 import { Policy } from './policy.js';
 import type { Ending } from './pair.js';

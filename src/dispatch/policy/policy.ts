@@ -1,11 +1,17 @@
-import { explanationOf, type Explanation, type PairOutlook } from './explain.js';
+import {
+  explanationOf,
+  pairSummaries,
+  type Explanation,
+  type PairOutlook,
+  type PairSummary,
+} from './explain.js';
 import { barrierAt, type Barrier } from './gate.js';
-import { HeldJobs, indexOfOldest, type JobClass, type JobNeeds } from './held-jobs.js';
+import { HeldJobs, indexOfNext, type JobClass } from './held-jobs.js';
 import type { Kind } from './kind.js';
-import { Kinds, type SavedLearning } from './kinds.js';
+import { Kinds, type SavedLane } from './kinds.js';
 import { NodeState, type LaneSummary, type NodeView } from './node-state.js';
 import type { Ending, Pair } from './pair.js';
-import type { Decision, Placement, PolicyOptions } from './placement.js';
+import type { Decision, JobNeeds, Placement, PolicyOptions } from './placement.js';
 import { Rescuer, type Rescue } from './rescuer.js';
 import { ruleOf, type Request, type Rule } from './rules.js';
 
@@ -136,23 +142,16 @@ export class Policy {
     this.timed.add(node);
   }
 
-  /** How often the node is asked for results at present, in ms: ends are seen that late at most. */
-  collectsEvery(nodeId: string, intervalMs: number): void {
-    const node = this.nodes.get(nodeId);
-    if (node !== undefined) node.collectsEveryMs = intervalMs;
-  }
-
   /**
    * Chooses a node for a job right now and counts the job there; undefined if the job has to be held.
-   * A new job is held behind older ones of its kind; one that was already sent somewhere (`tried`) is not new: it
+   * A new job is held behind older ones of its kind, unless it is urgent; one that was already sent somewhere (`tried`) is not new: it
    * takes the best of the other nodes though there may be no slot free.
    */
   place(job: JobNeeds, nowMs: number, tried?: ReadonlySet<string>): Placement | undefined {
-    const { containers, avoid = [] } = job;
-    const kind = this.kinds.of(containers);
-    if (tried === undefined && kind.held > 0) return undefined;
+    const kind = this.kinds.of(job.containers);
+    if (tried === undefined && job.urgent !== true && kind.held > 0) return undefined;
     const waiting = this.jobs.pressureOn(kind) + 1;
-    return this.choose(job, { kind, waiting, avoid, tried, waitedMs: 0, nowMs });
+    return this.choose(job, { kind, waiting, tried, waitedMs: 0, nowMs });
   }
 
   /** Keeps a job until `release` hands it out. */
@@ -161,8 +160,8 @@ export class Policy {
   }
 
   /** Drops a held job. */
-  forget(job: JobNeeds): void {
-    this.jobs.remove(job);
+  forget(jobId: string): void {
+    this.jobs.remove(jobId);
   }
 
   /** Hands out held jobs for which there is a node now, at most `limit`; each is counted on its node. */
@@ -170,11 +169,11 @@ export class Policy {
     const placements: Placement[] = [];
     const candidates = [...this.jobs.all()];
     while (candidates.length > 0 && placements.length < limit) {
-      const oldest = indexOfOldest(candidates);
-      const jobClass = candidates[oldest] as JobClass;
+      const next = indexOfNext(candidates);
+      const jobClass = candidates[next] as JobClass;
       const placement = this.releaseFirst(jobClass, nowMs);
       if (placement !== undefined) placements.push(placement);
-      if (placement === undefined || jobClass.queue.length === 0) candidates.splice(oldest, 1);
+      if (placement === undefined || jobClass.queue.length === 0) candidates.splice(next, 1);
     }
     return placements;
   }
@@ -183,7 +182,7 @@ export class Policy {
   adopted(nodeId: string, job: JobNeeds, nowMs: number): void {
     const node = this.nodes.get(nodeId);
     if (node === undefined) return;
-    const pair = this.kinds.pairOn(this.kinds.of(job.containers), node, nowMs);
+    const pair = this.kinds.of(job.containers).pairOn(node, nowMs);
     node.outstanding += 1;
     pair.add(job.id, nowMs, true);
     this.touch(pair);
@@ -277,14 +276,22 @@ export class Policy {
     return this.jobs.count === 0 || next === Infinity ? undefined : next;
   }
 
-  /** What was learned, to be given to `restore` after a restart. Plain JSON. */
-  export(): SavedLearning {
-    return this.kinds.export();
+  /** What was learned of a node, to be given to `restore` when it is worked with again. Plain JSON. */
+  export(nodeId: string): SavedLane {
+    return this.kinds.export(this.nodes.get(nodeId)?.pairs.values() ?? []);
   }
 
-  /** Takes over what an earlier run learned; to be called before jobs come. */
-  restore(saved: SavedLearning): void {
-    this.kinds.restore(saved);
+  /** Takes over what this replica, in an earlier run, or another one learned of a node. */
+  restore(nodeId: string, saved: SavedLane, nowMs: number): void {
+    const node = this.nodes.get(nodeId);
+    if (node === undefined) return;
+    for (const pair of this.kinds.restore(node, saved, nowMs)) this.touch(pair);
+  }
+
+  /** What is known of the kinds of jobs that ran on a node, the latest first. */
+  pairsOf(nodeId: string): PairSummary[] {
+    const pairs = this.nodes.get(nodeId)?.pairs.values() ?? [];
+    return pairSummaries(pairs, (pair) => this.rule.window(pair));
   }
 
   /** How each node stands with a kind of job right now, and what would be done with another one. */
@@ -292,7 +299,7 @@ export class Policy {
     const kind = this.kinds.of(containers);
     this.refresh(kind, nowMs);
     const waiting = this.jobs.pressureOn(kind) + 1;
-    const request = { kind, waiting, avoid: [], tried: undefined, waitedMs: 0, nowMs };
+    const request = { kind, waiting, barred: [], tried: undefined, waitedMs: 0, nowMs };
     const choice = this.rule.choose(request, (pair) => this.barrier(pair, nowMs) === undefined);
     const outlook = (pair: Pair): PairOutlook => ({
       barrier: this.barrier(pair, nowMs),
@@ -302,23 +309,24 @@ export class Policy {
   }
 
   private releaseFirst(jobClass: JobClass, nowMs: number): Placement | undefined {
-    const { kind, avoid, queue, firstSinceMs } = jobClass;
+    const { kind, avoid, shun, urgent, queue, firstSinceMs } = jobClass;
     const id = queue.first;
     if (id === undefined) return undefined;
     const waitedMs = nowMs - firstSinceMs;
     const waiting = this.jobs.pressureOn(kind);
-    const job = { id, containers: kind.containers, avoid };
-    const placement = this.choose(job, { kind, waiting, avoid, tried: undefined, waitedMs, nowMs });
+    const job = { id, containers: kind.containers, avoid, shun, urgent };
+    const placement = this.choose(job, { kind, waiting, tried: undefined, waitedMs, nowMs });
     if (placement !== undefined) this.jobs.takeFirst(jobClass, nowMs);
     else if (kind.roomy.size > 0) jobClass.heldUntilMs = firstSinceMs + longest(kind.roomy);
     return placement;
   }
 
-  private choose(job: JobNeeds, request: Request): Placement | undefined {
+  private choose(job: JobNeeds, request: Omit<Request, 'barred'>): Placement | undefined {
     const { kind, nowMs, tried } = request;
     this.refresh(kind, nowMs);
+    const barred = barredTo(job, kind, nowMs);
     const choice = this.rule.choose(
-      request,
+      { ...request, barred },
       (pair) => this.barrier(pair, nowMs, tried !== undefined) === undefined,
     );
     if (choice === undefined) return undefined;
@@ -346,12 +354,7 @@ export class Policy {
   }
 
   private refresh(kind: Kind, nowMs: number): void {
-    kind.refresh(
-      this.nodes.values(),
-      nowMs,
-      (one, node, atMs) => this.kinds.pairOn(one, node, atMs),
-      (pair) => this.rule.window(pair),
-    );
+    kind.refresh(this.nodes.values(), nowMs, (pair) => this.rule.window(pair));
   }
 
   /** @param anyNumber whether windows do not count */
@@ -365,6 +368,7 @@ export class Policy {
     const pair = node.pairs.get(kind.key);
     if (pair === undefined || !pair.has(job.id)) return;
     node.outstanding = Math.max(0, node.outstanding - 1);
+    if (ending !== 'gone') node.sawLate(unseenMs);
     const serviceMs = pair.remove(job.id, ending === 'succeeded', nowMs, unseenMs);
     if (pair.stuck) this.unstick(pair, ending === 'gone', nowMs);
     if (ending === 'faulted') {
@@ -390,6 +394,19 @@ export class Policy {
   private touch(pair: Pair): void {
     pair.kind.makeRoom(pair, this.rule.window(pair));
   }
+}
+
+/** The nodes that a job may not go to: those that it shuns may have it only where no other ever will. */
+function barredTo({ avoid = [], shun = [] }: JobNeeds, kind: Kind, nowMs: number): readonly string[] {
+  if (shun.length === 0) return avoid;
+  const both = [...avoid, ...shun];
+  const isOther = ({ node }: Pair): boolean => !both.includes(node.view.id);
+  const mayTakeIt = ({ node, breaker, stuck }: Pair): boolean =>
+    !stuck && node.view.maxInFlight !== 0 && !node.breaker.isEjected() && !breaker.isEjected();
+  const others =
+    kind.order.some((pair) => isOther(pair) && mayTakeIt(pair)) ||
+    kind.elsewhere.some((pair) => isOther(pair) && pair.node.summaryIsFresh(nowMs));
+  return others ? both : avoid;
 }
 
 /** The longest service among these nodes, in ms: no job is held for more than that. */
