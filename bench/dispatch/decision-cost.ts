@@ -28,7 +28,7 @@ export function decisionCost(seed: number): { medianUs: number; p99Us: number } 
   const running: { id: string; nodeId: string }[] = [];
   const release = (nowMs: number): void => {
     for (const { job, nodeId } of policy.release(nowMs)) {
-      policy.accepted(nodeId);
+      policy.accepted(nodeId, job, nowMs);
       running.push({ id: job.id, nodeId });
     }
   };

@@ -56,7 +56,7 @@ export class Gateway implements Balancer {
   }
 
   protected send({ job, nodeId }: Placement): void {
-    this.policy.accepted(nodeId);
+    this.policy.accepted(nodeId, job, this.world.nowMs);
     const number = Number(job.id);
     this.world.send(number, Number(nodeId), (ok) => this.done(number, nodeId, ok, 0));
   }

@@ -57,7 +57,7 @@ export class PollingGateway extends Gateway {
 
   protected override send({ job, nodeId }: Placement): void {
     (this.lines[Number(nodeId)] as Line).outbox.push(Number(job.id));
-    this.policy.accepted(nodeId);
+    this.policy.accepted(nodeId, job, this.world.nowMs);
   }
 
   private flush(): void {

@@ -74,7 +74,7 @@ export class Replicas implements Balancer {
   }
 
   private send(replica: Replica, job: JobNeeds, nodeId: string): void {
-    replica.policy.accepted(nodeId);
+    replica.policy.accepted(nodeId, job, this.world.nowMs);
     this.world.send(Number(job.id), Number(nodeId), () => {
       replica.policy.ended(nodeId, job, 'succeeded', this.world.nowMs);
       this.world.finish(Number(job.id));

@@ -72,7 +72,7 @@ export interface TripGuide {
   ): Pick<Attempt, 'nodeId' | 'fence' | 'decision'> | undefined;
   /** Whether a node that has not been asked may take what these refused, be it of another replica or down for now. */
   othersMayTake(trip: Trip, asked: readonly string[]): boolean;
-  accepted(attempt: Attempt): void;
+  accepted(attempt: Attempt, containers: readonly string[]): void;
   unclear(attempt: Attempt): void;
   /** @param fault whether the node is to blame */
   notAccepted(attempt: Attempt, containers: readonly string[], fault: boolean): void;
@@ -104,7 +104,7 @@ export class AttemptLoop {
       if (node === undefined) return { kind: 'abandoned' };
       const body = withNodeJobId(trip.body, attempt.id);
       const reply = await this.senders.submit(node, body);
-      if (reply.kind === 'accepted') return this.takeAccepted(attempt, reply.id);
+      if (reply.kind === 'accepted') return this.takeAccepted(trip, attempt, reply.id);
       if (reply.kind === 'unclear') {
         this.guide.unclear(attempt);
         return { kind: 'delivered', attempt, nodeJobId: attempt.id, certain: false };
@@ -141,8 +141,12 @@ export class AttemptLoop {
     }
   }
 
-  private async takeAccepted(attempt: Attempt, nodeJobId: string): Promise<TripOutcome> {
-    this.guide.accepted(attempt);
+  private async takeAccepted(
+    { containers }: Trip,
+    attempt: Attempt,
+    nodeJobId: string,
+  ): Promise<TripOutcome> {
+    this.guide.accepted(attempt, containers);
     const foreignId = nodeJobId === attempt.id ? undefined : nodeJobId;
     const committed = this.guide.commit(() => this.store.accepted(attempt, foreignId));
     // With our own id the node can be asked after a crash, so nothing hangs on this commit.

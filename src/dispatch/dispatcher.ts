@@ -229,9 +229,12 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     );
   }
 
-  accepted(attempt: Attempt): void {
-    if (this.counts(attempt)) this.policy.accepted(attempt.nodeId);
-    this.readBudget(attempt.nodeId);
+  accepted(attempt: Attempt, containers: readonly string[]): void {
+    const { nodeId, jobId } = attempt;
+    if (this.counts(attempt)) {
+      this.policy.accepted(nodeId, { id: jobId, containers }, performance.now());
+    }
+    this.readBudget(nodeId);
     this.pumpSoon();
   }
 

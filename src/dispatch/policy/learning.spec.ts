@@ -26,6 +26,24 @@ describe('slots', () => {
     expect(policy.explain(['a'], nodes.nowMs).nodes[0]?.slots).toBe(4);
   });
 
+  it('do not limit jobs that end unseen between two looks at the node, until jobs are seen to wait there', () => {
+    const policy = policyWith(nodeView('1'));
+    for (let number = 0; number < 5_000; number += 1) policy.hold(jobNeeds(number), 0);
+    let nowMs = 0;
+    const look = (unseenMs: number): number => {
+      const sent = policy.release(nowMs);
+      for (const { job } of sent) policy.accepted('1', job, nowMs);
+      nowMs += 1_000;
+      for (const { job } of sent) policy.ended('1', job, 'succeeded', nowMs, unseenMs);
+      return sent.length;
+    };
+    const lateSeen = Array.from({ length: 9 }, () => look(1_000));
+    expect(lateSeen[0]).toBe(2);
+    expect(lateSeen.at(-1)).toBeGreaterThan(200);
+    const waiting = Array.from({ length: 12 }, () => look(200));
+    expect(waiting.at(-1)).toBeLessThan(50);
+  });
+
   it('grow by no more than one doubling in a generation of jobs', () => {
     const learner = new SlotLearner();
     const success = { position: 64, crowd: 64, count: 64, durationMs: 100, variance: 1 };

@@ -2,12 +2,13 @@ import { Breaker } from './ejection.js';
 import type { Kind } from './kind.js';
 import type { NodeState } from './node-state.js';
 import { SlownessEstimate, type SavedSlowness } from './service-times.js';
-import { SlotLearner, type SavedSlots } from './slot-learner.js';
+import { MOST_SLOTS, SlotLearner, type SavedSlots } from './slot-learner.js';
 
 /** A job of ours on a node, from dispatch until its result is known. A list in order of dispatch. */
 export interface Sent {
   readonly jobId: string;
-  readonly sentAtMs: number;
+  /** When the node took it; until then, when it was chosen. */
+  sentAtMs: number;
   /** How many of its kind were there when it was sent. */
   readonly ahead: number;
   /** The same, itself included, and those that came right after it. */
@@ -42,6 +43,12 @@ export interface SavedPair {
 /** Part of a service time during which those that come count as having been met. */
 const CROWD_FORMS = 0.25;
 
+/**
+ * Where ends are seen late: part of a job's time on the node that has to be in doubt for it to tell that there is room, and
+ * how many times as long as that doubt a job is there that tells that there is too much.
+ */
+const UNSEEN = { doubt: 0.5, queued: 4 };
+
 /** How much longer than usual, and than ever, is suspicious. */
 const SUSPICIOUS = { timesP99: 6, timesLongest: 2 };
 /** Between two such attempts, in service times. */
@@ -63,6 +70,11 @@ export class Pair {
   /** The last canary did better than expected: the next may follow soon. */
   promising = false;
   stuck = false;
+  /** Jobs more than the slots, for those that end unseen between two looks at the node. */
+  private room = 0;
+  private roomChangedAtMs = -Infinity;
+  /** The window was full at some time since `room` grew. */
+  private wasFull = false;
   /** One job more than the window, to see whether a node that seems blocked has room. */
   private extra = 0;
   private stallPause = STALL_PAUSE.first;
@@ -109,7 +121,25 @@ export class Pair {
   /** Jobs that finish between two looks at the node without the gateway knowing. */
   private get unseen(): number {
     const { slots } = this.learner;
-    return Math.min(slots, Math.ceil((this.node.collectsEveryMs * slots) / this.serviceMs - 0.1));
+    const byService = Math.min(slots, Math.ceil((this.node.collectsEveryMs * slots) / this.serviceMs - 0.1));
+    return Math.max(byService, this.room);
+  }
+
+  /**
+   * Jobs shorter than the pause between two looks all seem to take as long as that, and their slots cannot be told. But
+   * if the youngest of a full window has ended when the node is looked at, the node had started all and may have stood
+   * idle since: the window doubles. A job that stays for several looks shows that jobs wait there.
+   */
+  private adjustRoom(sent: Sent, isYoungest: boolean, unseenMs: number, nowMs: number): void {
+    const stayedMs = nowMs - sent.sentAtMs;
+    if (isYoungest && this.wasFull && unseenMs >= UNSEEN.doubt * stayedMs) {
+      this.room = Math.min(MOST_SLOTS, this.room + this.window);
+      this.roomChangedAtMs = nowMs;
+      this.wasFull = false;
+    } else if (this.room > 0 && stayedMs > UNSEEN.queued * unseenMs && sent.sentAtMs > this.roomChangedAtMs) {
+      this.room >>= 1;
+      this.roomChangedAtMs = nowMs;
+    }
   }
 
   /** Expected time until a job sent now is done, in ms. */
@@ -173,8 +203,17 @@ export class Pair {
     this.count += 1;
     this.extra = 0;
     this.lastSentMs = nowMs;
+    if (this.count >= this.window) this.wasFull = true;
     this.fillSlots(nowMs);
     if (this.learner.sharing || this.learner.starting) this.growCrowd(nowMs);
+  }
+
+  /** The node has it now; until then it waited for the node's rate budget, say, or for its batch. */
+  accepted(jobId: string, nowMs: number): void {
+    const sent = this.byId.get(jobId);
+    if (sent === undefined || sent.adopted) return;
+    sent.sentAtMs = nowMs;
+    if (!Number.isNaN(sent.startedAtMs)) sent.startedAtMs = Math.max(sent.startedAtMs, nowMs);
   }
 
   /**
@@ -184,8 +223,10 @@ export class Pair {
   remove(jobId: string, succeeded: boolean, nowMs: number, unseenMs: number): number | undefined {
     const newest = this.byId.get(jobId);
     if (newest === undefined) return undefined;
+    const isYoungest = this.last === newest;
     const sent = this.unlink(newest);
     this.lastEndedMs = nowMs;
+    if (succeeded && !sent.adopted) this.adjustRoom(sent, isYoungest && sent === newest, unseenMs, nowMs);
     const endedMs = nowMs - unseenMs / 2;
     if (!succeeded || sent.adopted) {
       this.fillSlots(endedMs);
@@ -215,7 +256,9 @@ export class Pair {
     const unsure = this.learner.starting && sent.ahead >= this.learner.slots;
     if (!started || unsure || sent.rescued || shares) return undefined;
     const crowding = this.learner.sharing ? Math.max(1, sent.crowd / this.learner.slots) : 1;
-    return Math.max(1, endedMs - start) / crowding;
+    // Of what ended at some time since the last look, no more is known than that.
+    const inDoubt = unseenMs >= UNSEEN.doubt * (nowMs - start);
+    return Math.max(1, inDoubt ? unseenMs / 2 : endedMs - start) / crowding;
   }
 
   /** Jobs that are in service for longer than `limitMs`; undefined unless all that are in service are. */

@@ -64,7 +64,7 @@ export class TestNodes {
   }
 
   private start({ job, nodeId }: Placement): void {
-    this.policy.accepted(nodeId);
+    this.policy.accepted(nodeId, job, this.nowMs);
     const queue = this.queues.get(nodeId) ?? [];
     this.queues.set(nodeId, queue);
     const { slots, serviceMs } = this.nodes[nodeId] ?? { slots: 1, serviceMs: () => 1 };

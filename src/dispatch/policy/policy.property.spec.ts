@@ -114,7 +114,7 @@ class Trial {
     const one = this.on.get(id);
     if (one === undefined || one.answered) return;
     one.answered = true;
-    this.policy.accepted(one.nodeId);
+    this.policy.accepted(one.nodeId, one.job, this.nowMs);
   }
 
   private endOne(ending: Ending = this.oneOf(ENDINGS)): void {

@@ -47,7 +47,7 @@ describe('limits', () => {
     policy.nodeChanged(nodeView('1'));
     expect(policy.place(jobNeeds(1), 0)).toBeDefined();
     expect(policy.place(jobNeeds(2), 0)).toBeUndefined();
-    policy.accepted('1');
+    policy.accepted('1', jobNeeds(1), 0);
     expect(policy.place(jobNeeds(2), 0)).toBeDefined();
   });
 
@@ -73,7 +73,7 @@ describe('limits', () => {
     const window = (): number => policy.explain(['a'], 0).nodes[0]?.window ?? 0;
     const before = window();
     policy.place(jobNeeds(1), 0);
-    policy.accepted('1');
+    policy.accepted('1', jobNeeds(1), 0);
     policy.ended('1', jobNeeds(1), 'failed', 0, 8_000);
     expect(window()).toBeGreaterThan(before);
   });
@@ -139,7 +139,7 @@ describe('failures', () => {
     nowMs += 300_000;
     expect(policy.place(jobNeeds(2), nowMs)?.nodeId).toBe('bad');
     expect(policy.place(jobNeeds(3), nowMs)).toBeUndefined();
-    policy.accepted('bad');
+    policy.accepted('bad', jobNeeds(2), nowMs);
     expect(policy.place(jobNeeds(3), nowMs)?.nodeId).toBe('bad');
   });
 
@@ -159,7 +159,7 @@ describe('failures', () => {
     for (let number = 0; number < 30; number += 1) {
       const placement = policy.place(jobNeeds(number), number);
       if (placement === undefined) continue;
-      policy.accepted(placement.nodeId);
+      policy.accepted(placement.nodeId, jobNeeds(number), number);
       const ending = placement.nodeId === '1' ? 'faulted' : 'succeeded';
       policy.ended(placement.nodeId, jobNeeds(number), ending, number);
     }
@@ -171,7 +171,7 @@ describe('failures', () => {
     const policy = policyWith(nodeView('1'));
     for (let number = 0; number < 10; number += 1) {
       policy.place(jobNeeds(number), 0);
-      policy.accepted('1');
+      policy.accepted('1', jobNeeds(number), 0);
       policy.ended('1', jobNeeds(number), 'failed', 0);
     }
     expect(policy.place(jobNeeds(99), 0)).toBeDefined();
@@ -185,12 +185,12 @@ describe('rescue', () => {
     let nowMs = 0;
     for (; number < 40; number += 1) {
       const placement = policy.place(jobNeeds(number), nowMs);
-      policy.accepted(placement?.nodeId ?? '');
+      policy.accepted(placement?.nodeId ?? '', jobNeeds(number), nowMs);
       nowMs += 10;
       policy.ended(placement?.nodeId ?? '', jobNeeds(number), 'succeeded', nowMs);
     }
     const hung = policy.place(jobNeeds(number), nowMs)?.nodeId ?? '';
-    policy.accepted(hung);
+    policy.accepted(hung, jobNeeds(number), nowMs);
     expect(policy.rescue(nowMs + 4_000)).toEqual([]);
     expect(policy.rescue(nowMs + 6_000)).toEqual([
       { jobId: jobNeeds(number).id, nodeId: hung, containers: ['a'] },
@@ -208,7 +208,7 @@ describe('other replicas', () => {
   it('never sends to their nodes, and leaves a job to a much better one', () => {
     const policy = policyWith(nodeView('mine'), nodeView('theirs', { available: false, elsewhere: true }));
     policy.place(jobNeeds(1), 0);
-    policy.accepted('mine');
+    policy.accepted('mine', jobNeeds(1), 0);
     policy.ended('mine', jobNeeds(1), 'succeeded', 1_000);
     const kinds = { [kindKey(['a'])]: { slots: 1, free: 1, serviceMs: 50 } };
     policy.summarySeen('theirs', { kinds }, 1_000);
@@ -224,7 +224,7 @@ describe('other replicas', () => {
   it('tells them of its own', () => {
     const policy = policyWith(nodeView('1'));
     policy.place(jobNeeds(1), 0);
-    policy.accepted('1');
+    policy.accepted('1', jobNeeds(1), 0);
     policy.ended('1', jobNeeds(1), 'succeeded', 300);
     expect(policy.summaryOf('1', 300).kinds[kindKey(['a'])]).toMatchObject({
       slots: 1,

@@ -7,7 +7,7 @@ import {
 } from './explain.js';
 import { barrierAt, type Barrier } from './gate.js';
 import { HeldJobs, indexOfNext, type JobClass } from './held-jobs.js';
-import type { Kind } from './kind.js';
+import { kindKey, type Kind } from './kind.js';
 import { Kinds, type SavedLane } from './kinds.js';
 import { NodeState, type LaneSummary, type NodeView } from './node-state.js';
 import type { Ending, Pair } from './pair.js';
@@ -189,9 +189,10 @@ export class Policy {
   }
 
   /** The node took the job. */
-  accepted(nodeId: string): void {
+  accepted(nodeId: string, job: JobNeeds, nowMs: number): void {
     const node = this.nodes.get(nodeId);
     if (node === undefined) return;
+    node.pairs.get(kindKey(job.containers))?.accepted(job.id, nowMs);
     node.unanswered = Math.max(0, node.unanswered - 1);
     if (node.breaker.worked()) this.kinds.expire();
   }
