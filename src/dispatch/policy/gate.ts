@@ -19,12 +19,14 @@ export type Barrier =
 export interface GateLimits {
   readonly window: number;
   readonly maxUnanswered: number;
+  /** Whether the job spends a budget of its own there instead of the gateway's. */
+  readonly ownBudget: boolean;
 }
 
 /** The one place where it is decided whether a node may be given one more job; undefined if it may. */
 export function barrierAt(
   pair: Pair,
-  { window, maxUnanswered }: GateLimits,
+  { window, maxUnanswered, ownBudget }: GateLimits,
   nowMs: number,
 ): Barrier | undefined {
   const { node, kind } = pair;
@@ -32,8 +34,8 @@ export function barrierAt(
   if (pair.count >= window) return 'window full';
   if (view.elsewhere === true) return 'elsewhere';
   if (!view.available) return 'unavailable';
-  if (node.pausedUntilMs > nowMs) return 'paused';
-  if (node.budgetAtMs > nowMs) return 'over budget';
+  if (!ownBudget && node.pausedUntilMs > nowMs) return 'paused';
+  if (!ownBudget && node.budgetAtMs > nowMs) return 'over budget';
   if (view.maxInFlight !== null && node.outstanding >= view.maxInFlight) return 'at cap';
   if (node.unanswered >= maxUnanswered) return 'unanswered';
   if (pair.stuck && !kind.panic) return 'stands still';

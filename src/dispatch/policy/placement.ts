@@ -8,7 +8,10 @@ export interface JobNeeds {
   readonly avoid?: readonly string[] | undefined;
   /** Nodes on which an attempt has failed; as long as another one may take the job it is not offered to these. */
   readonly shun?: readonly string[] | undefined;
-  /** Somebody waits on an open connection: it goes before all jobs that are not urgent. */
+  /**
+   * Somebody waits on an open connection, as for a stream: it goes before all jobs that are not urgent, and spends its
+   * caller's rate budget on the node, not the gateway's.
+   */
   readonly urgent?: boolean | undefined;
 }
 

@@ -79,6 +79,39 @@ describe('limits', () => {
   });
 });
 
+describe('urgent jobs', () => {
+  it('go before older ones that are not', () => {
+    const policy = policyWith(nodeView('1', { maxInFlight: 1 }));
+    policy.place(jobNeeds(0), 0);
+    policy.hold(jobNeeds(1), 0);
+    expect(policy.place(jobNeeds(2, { urgent: true }), 0)).toBeUndefined();
+    policy.hold(jobNeeds(2, { urgent: true }), 0);
+    policy.ended('1', jobNeeds(0), 'failed', 0);
+    expect(policy.release(0).map(({ job }) => job.id)).toEqual([jobNeeds(2).id]);
+  });
+
+  it("spend their callers' budget on the node, not the gateway's", () => {
+    const policy = policyWith(nodeView('1'));
+    policy.budget('1', 500);
+    policy.paused('1', 500);
+    expect(policy.place(jobNeeds(1), 0)).toBeUndefined();
+    expect(policy.place(jobNeeds(2, { urgent: true }), 0)?.nodeId).toBe('1');
+  });
+});
+
+describe('jobs that a node has failed', () => {
+  it('wait for another node as long as there is one that may take them', () => {
+    const policy = policyWith(nodeView('1'), nodeView('2', { maxInFlight: 1 }));
+    policy.place(jobNeeds(0), 0, new Set(['1']));
+    const failed = jobNeeds(1, { shun: ['1'] });
+    expect(policy.place(failed, 0)).toBeUndefined();
+    policy.hold(failed, 0);
+    expect(policy.release(0)).toEqual([]);
+    policy.nodeChanged(nodeView('2', { available: false }));
+    expect(policy.release(0).map(({ nodeId }) => nodeId)).toEqual(['1']);
+  });
+});
+
 describe('choice', () => {
   it('spreads over nodes of which nothing is known, those without work of others first', () => {
     const policy = policyWith(nodeView('1'), nodeView('2'), nodeView('3'));

@@ -328,7 +328,7 @@ export class Policy {
     const barred = barredTo(job, kind, nowMs);
     const choice = this.rule.choose(
       { ...request, barred },
-      (pair) => this.barrier(pair, nowMs, tried !== undefined) === undefined,
+      (pair) => this.barrier(pair, nowMs, tried !== undefined, job.urgent) === undefined,
     );
     if (choice === undefined) return undefined;
     const { pair, why } = choice;
@@ -359,9 +359,10 @@ export class Policy {
   }
 
   /** @param anyNumber whether windows do not count */
-  private barrier(pair: Pair, nowMs: number, anyNumber = false): Barrier | undefined {
+  private barrier(pair: Pair, nowMs: number, anyNumber = false, ownBudget = false): Barrier | undefined {
     const { rule, maxUnanswered } = this;
-    return barrierAt(pair, { window: anyNumber ? Infinity : rule.window(pair), maxUnanswered }, nowMs);
+    const window = anyNumber ? Infinity : rule.window(pair);
+    return barrierAt(pair, { window, maxUnanswered, ownBudget }, nowMs);
   }
 
   private takeOff(node: NodeState, job: JobNeeds, ending: Ending, nowMs: number, unseenMs: number): void {
