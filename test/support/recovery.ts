@@ -40,8 +40,15 @@ export const QUICK = {
   SUBMIT_TIMEOUT_MS: '1000',
 } as const;
 
-/** As `QUICK`, and probes are so rare that submissions have to find out about the nodes. */
-export const BLIND = { ...QUICK, PROBE_INTERVAL_MS: '600000' } as const;
+/**
+ * As `QUICK`, and probes are so rare that submissions have to find out about the nodes. Which of two idle nodes is chosen
+ * must not depend on how fast they were.
+ */
+export const BLIND = {
+  ...QUICK,
+  PROBE_INTERVAL_MS: '600000',
+  DISPATCH_POLICY: 'least-pending',
+} as const;
 
 /** What operators see of a job. */
 export async function jobView(gateway: TestGateway, id: string): Promise<JobView> {
