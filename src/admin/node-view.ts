@@ -26,6 +26,7 @@ export function nodeView(node: FleetNode, dispatcher: Dispatcher): object {
     latencyMs: node.latencyMs === undefined ? null : Math.round(node.latencyMs * 10) / 10,
     version: info?.version ?? null,
     chain: info?.chain ?? null,
+    features: [...node.features].sort(),
     containers: [...node.containers.values()],
     pending: info?.pending ?? null,
     foreign,

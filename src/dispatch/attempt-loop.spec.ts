@@ -66,6 +66,7 @@ function trip(): Trip {
   return {
     jobId: id,
     containers: ['echo'],
+    features: [],
     avoid: [],
     shun: [],
     erred: false,

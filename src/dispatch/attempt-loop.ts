@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import { withNodeJobId } from '../protocol/job-request.js';
+import type { NodeFeature } from '../protocol/node-info.js';
 import type { FleetNode } from '../nodes/node.js';
 import type { SubmitReply } from '../nodes/node-client.js';
 import type { NodeSenders } from '../nodes/node-senders.js';
@@ -26,6 +27,7 @@ import type { Attempt, AttemptEnding, AttemptStore } from './attempt-store.js';
 export interface Trip {
   readonly jobId: string;
   readonly containers: readonly string[];
+  readonly features: readonly NodeFeature[];
   readonly avoid: readonly string[];
   readonly shun: readonly string[];
   readonly body: Buffer;

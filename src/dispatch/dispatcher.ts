@@ -210,11 +210,12 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   }
 
   nextNode(
-    { jobId, containers, avoid, shun }: Trip,
+    { jobId, containers, features, avoid, shun }: Trip,
     tried: ReadonlySet<string>,
   ): Pick<Attempt, 'nodeId' | 'fence' | 'decision'> | undefined {
     if (this.stopping) return undefined;
-    return this.leased(this.policy.place({ id: jobId, containers, avoid, shun }, performance.now(), tried));
+    const job = { id: jobId, containers, features, avoid, shun };
+    return this.leased(this.policy.place(job, performance.now(), tried));
   }
 
   othersMayTake(trip: Trip, asked: readonly string[]): boolean {
@@ -224,6 +225,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
         (trip.acknowledged || (!node.leased && node.health === 'up' && node.config.state === 'active')) &&
         node.config.state !== 'removing' &&
         node.runs(trip.containers) &&
+        trip.features.every((feature) => node.supports(feature)) &&
         !asked.includes(node.id) &&
         !trip.avoid.includes(node.id),
     );
@@ -267,10 +269,11 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   }
 
   private nodeChanged(node: FleetNode): void {
-    const { id, containers, available, config } = node;
+    const { id, containers, features, available, config } = node;
     this.policy.nodeChanged({
       id,
       containers,
+      features,
       available,
       weight: config.weight,
       maxInFlight: config.maxInFlight,
@@ -415,16 +418,18 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     if (end.kind === 'delivered') this.emit('delivered', { ...end, containers });
     if (end.kind !== 'held') return;
     if (end.erred) this.erred.add(jobId);
-    this.hold([{ id: jobId, containers, avoid: [...trip.avoid, ...end.refusedBy], shun: trip.shun }]);
+    const { features, shun } = trip;
+    this.hold([{ id: jobId, containers, features, avoid: [...trip.avoid, ...end.refusedBy], shun }]);
     this.emit('queued', jobId);
   }
 }
 
 function tripOf(job: JobNeeds, attempt: Attempt, body: Buffer): Trip {
-  const { id, containers, avoid = [], shun = [] } = job;
+  const { id, containers, features = [], avoid = [], shun = [] } = job;
   return {
     jobId: id,
     containers,
+    features,
     avoid,
     shun,
     body,

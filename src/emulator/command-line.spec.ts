@@ -24,8 +24,15 @@ describe('nodesOf', () => {
     ['--count', 'x'],
     ['--containers', 'nope'],
     ['--rate-limit', '1'],
+    ['--api-version', '0.3.0'],
   ])('refuses %s %s', (...args) => {
     expect(() => nodesOf(args)).toThrow(UsageError);
+  });
+
+  it('reads the version to behave like', () => {
+    expect(nodesOf(['--api-version', '0.2.0', '--chain', '0xabc'])).toMatchObject([
+      { apiVersion: '0.2.0', version: undefined, chainAddress: '0xabc' },
+    ]);
   });
 
   it('knows help', () => {

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { API_VERSIONS, apiVersion, type ApiVersion } from './api-version.js';
 import { CONTAINER_IDS, containersById } from './containers.js';
 import type { EmulatedNodeOptions } from './options.js';
 import type { RateLimit } from './rate-limiter.js';
@@ -22,7 +23,9 @@ npm run emulator -- [options]
   --execution-log FILE  appends one JSON line for each finished execution
   --stall-reused-ms N   delay on reused connections (default 0; the reference node's: 44)
   --request-cost-ms X   processor time of each request (default 0; the reference node's: 2.5)
-  --node-version V      version in /info (default 1.4.0)
+  --api-version V       version of the reference node to behave like (default 1.4.0): ${API_VERSIONS.join(', ')}
+  --node-version V      version in /info (default the same)
+  --chain ADDRESS       wallet address of a node with a chain (default: no chain)
   --help                this text
 
 Control surface on each node: GET /__emulator/state, PUT /__emulator/faults, POST /__emulator/restart,
@@ -61,7 +64,9 @@ export function nodesOf(args: readonly string[]): EmulatedNodeOptions[] | 'help'
     executionLog: values['execution-log'],
     stallReusedMs: optionalNumber('stall-reused-ms', values['stall-reused-ms'], { min: 0 }),
     requestCostMs: optionalNumber('request-cost-ms', values['request-cost-ms'], { min: 0 }),
+    apiVersion: versionOf(values['api-version']),
     version: values['node-version'],
+    chainAddress: values.chain,
   }));
 }
 
@@ -84,7 +89,9 @@ function parsed(args: readonly string[]) {
         'execution-log': text,
         'stall-reused-ms': text,
         'request-cost-ms': text,
+        'api-version': text,
         'node-version': text,
+        chain: text,
         help: { type: 'boolean', short: 'h' },
       },
     }).values;
@@ -122,6 +129,14 @@ function serviceTime(
   if (!text.startsWith('exp:')) return number('service-ms', text, { min: 0 });
   const firstSeed = number('seed', seed ?? '1', { min: 0, integer: true });
   return { meanMs: number('service-ms', text.slice(4), { min: 0 }), seed: firstSeed + index };
+}
+
+function versionOf(text: string | undefined): ApiVersion | undefined {
+  try {
+    return text === undefined ? undefined : apiVersion(text);
+  } catch (error) {
+    throw new UsageError(`--api-version: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 function rateLimit(text: string | undefined): RateLimit | false | undefined {

@@ -272,3 +272,42 @@ describe('capacity', () => {
     expect(await row(id)).toContain('"result":{"container":"delay","error":""},"status":"failed"');
   });
 });
+
+describe('older versions', () => {
+  it('0.2.0 tells its chain in two places, has no limiter, and neither streams nor resources', async () => {
+    await node.stop();
+    node = await EmulatedNode.start({ apiVersion: '0.2.0', chainAddress: '0xabc' });
+    const { text } = await call('GET', '/info');
+    expect(Object.keys(JSON.parse(text) as object)).toEqual(['containers', 'pending']);
+    expect((await call('GET', '/api/chain/enabled')).text).toBe('{"enabled":true}\n');
+    expect((await call('GET', '/api/chain/address')).text).toBe('{"address":"0xabc"}\n');
+    const job = '{"containers":["echo"],"data":{}}';
+    expect((await call('POST', '/api/jobs/stream', job)).status).toBe(404);
+    expect((await call('GET', '/resources')).status).toBe(404);
+    const reply = await request(`${node.url}/health`);
+    expect(reply.headers).not.toHaveProperty('ratelimit-limit');
+    await reply.body.dump();
+    const delegated = '{"subscription":{},"signature":{},"data":{}}';
+    expect(JSON.parse((await call('POST', '/api/jobs', delegated)).text)).toHaveProperty('id');
+    expect((await call('POST', '/api/jobs/batch', `[${delegated}]`)).text).toBe('[]\n');
+    const proof = '{"containers":["echo"],"data":{},"requires_proof":true}';
+    expect((await call('POST', '/api/jobs', proof, { 'content-type': 'text/plain' })).status).toBe(200);
+  });
+
+  it('1.3.0 has streams but no resources', async () => {
+    await node.stop();
+    node = await EmulatedNode.start({ apiVersion: '1.3.0' });
+    expect((await call('GET', '/info')).text).toContain('"version":"1.3.0"');
+    expect((await call('GET', '/resources')).status).toBe(404);
+    expect((await call('POST', '/api/jobs/stream', '{"containers":["echo"],"data":{}}')).status).toBe(200);
+    expect((await call('GET', '/api/chain/enabled')).status).toBe(404);
+  });
+
+  it('1.4.0 keeps the limiter', async () => {
+    await node.stop();
+    node = await EmulatedNode.start();
+    const reply = await request(`${node.url}/health`);
+    expect(reply.headers).toHaveProperty('ratelimit-limit', '60');
+    await reply.body.dump();
+  });
+});

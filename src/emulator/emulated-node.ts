@@ -201,12 +201,22 @@ export class EmulatedNode {
   }
 
   #newFrontDoor(): FrontDoor {
-    const { version, chainAddress, containers, allowedAddresses, rateLimit } = this.#setup;
+    const { version, traits, chainAddress, containers, allowedAddresses, rateLimit } = this.#setup;
     const { faults } = this;
     const store = this.#store;
     const runner = this.#runner;
     return new FrontDoor({
-      api: new NodeApi({ version, chainAddress, containers, allowedAddresses, store, runner, faults }),
+      api: new NodeApi({
+        version,
+        traits,
+        chainAddress,
+        containers,
+        allowedAddresses,
+        store,
+        runner,
+        faults,
+      }),
+      traits,
       faults,
       scripted: this.#scripted,
       onReceived: (request) => {

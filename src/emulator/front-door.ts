@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { VersionTraits } from './api-version.js';
 import type { Faults } from './faults.js';
 import { faultyJsonReply, type NodeApi, type StreamReply } from './node-api.js';
 import type { RateLimiter } from './rate-limiter.js';
@@ -11,6 +12,8 @@ import type { SerialCost } from './serial-cost.js';
 /** What stands between the sockets and the endpoints; every member belongs to the same node. */
 export interface FrontDoorParts {
   readonly api: NodeApi;
+  /** Of the version that the node behaves like. */
+  readonly traits: VersionTraits;
   readonly faults: Faults;
   readonly scripted: ScriptedAnswers;
   /** Called when a request has been read, before anything is done about it. */
@@ -66,7 +69,7 @@ export class FrontDoor {
     const send = (reply: Reply, headers: Reply['headers'] = []): void =>
       this.#send(response, { ...reply, closes: reply.closes === true || isLast }, headers, nth > 1);
 
-    const route = routeOf(method, path);
+    const route = routeOf(method, path, this.parts.traits);
     if ('status' in route) {
       if (route.status === 405 && method === 'OPTIONS') {
         return send({ ...htmlReply(200), body: EMPTY }, [['allow', route.allow]]);

@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { jsonElements } from '../protocol/raw-json.js';
 import { refusal } from './admission.js';
+import type { VersionTraits } from './api-version.js';
 import type { Container } from './containers.js';
 import type { Faults } from './faults.js';
 import type { JobRunner, StreamEnd, StreamSink } from './job-runner.js';
@@ -27,6 +29,7 @@ export interface StreamReply {
 /** What the endpoints work with; every member belongs to the same node. */
 export interface ApiParts {
   readonly version: string;
+  readonly traits: VersionTraits;
   /** Address of the wallet; undefined for a node without a chain. */
   readonly chainAddress: string | undefined;
   readonly containers: ReadonlyMap<string, Container>;
@@ -50,6 +53,7 @@ export class NodeApi {
     const redisIsDown =
       endpoint !== 'health' &&
       endpoint !== 'resources' &&
+      !endpoint.startsWith('chain_') &&
       this.parts.faults.strikesRequest('redisLess', method, path) !== undefined;
     switch (endpoint) {
       case 'health':
@@ -58,6 +62,10 @@ export class NodeApi {
         return redisIsDown ? htmlReply(500) : this.#info();
       case 'resources':
         return this.#resources(request.query.get('model_id'));
+      case 'chain_enabled':
+        return jsonReply(200, `{"enabled":${this.parts.chainAddress !== undefined}}`);
+      case 'chain_address':
+        return jsonReply(200, `{"address":${jsonString(this.parts.chainAddress ?? '')}}`);
       case 'get_job':
         return redisIsDown ? htmlReply(500) : this.#rows(request);
       case 'create_job':
@@ -72,16 +80,14 @@ export class NodeApi {
   }
 
   #info(): Reply {
-    const { version, chainAddress, containers, store } = this.parts;
+    const { version, traits, chainAddress, containers, store } = this.parts;
     const offered = [...containers.values()].map(({ description, external, id, image }) =>
       JSON.stringify({ description, external, id, image }),
     );
-    return jsonReply(
-      200,
-      `{"chain":{"address":${jsonString(chainAddress ?? '')},"enabled":${chainAddress !== undefined}},`,
-      `"containers":[${offered.join(',')}],"pending":{"offchain":${store.pendingCount},"onchain":0},`,
-      `"version":${jsonString(version)}}`,
-    );
+    const chain = `"chain":{"address":${jsonString(chainAddress ?? '')},"enabled":${chainAddress !== undefined}}`;
+    const common = `"containers":[${offered.join(',')}],"pending":{"offchain":${store.pendingCount},"onchain":0}`;
+    if (!traits.tellsVersion) return jsonReply(200, `{${common}}`);
+    return jsonReply(200, `{${chain},${common},"version":${jsonString(version)}}`);
   }
 
   #resources(modelId: string | null): Reply {
@@ -109,7 +115,9 @@ export class NodeApi {
   #submit(request: ApiRequest, redisIsDown: boolean): Reply {
     const job = this.#admitted(request);
     if ('status' in job) return job;
-    if (job.kind === 'delegated') return jsonReply(200, '{}');
+    if (job.kind === 'delegated') {
+      return jsonReply(200, this.parts.traits.givesIdsToSubscriptions ? `{"id":"${randomUUID()}"}` : '{}');
+    }
     if (!redisIsDown) this.parts.runner.start(job);
     return jsonReply(200, `{"id":${jsonString(job.id)}}`);
   }
@@ -130,9 +138,12 @@ export class NodeApi {
 
   /** A single job that passed every check, or the reply that refuses it. */
   #admitted(request: ApiRequest): JobRequest | { kind: 'delegated' } | Reply {
-    const failed = (text: string): Reply => errorReply(500, `Internal server error: ${text}`);
+    const { traits } = this.parts;
+    const prefix = traits.checksContentType ? 'Internal server error' : 'Could not enqueue job';
+    const failed = (text: string): Reply => errorReply(500, `${prefix}: ${text}`);
     if (request.body === undefined) return { ...failed(TOO_LARGE), closes: true };
-    if (!isJsonType(request.contentType)) return failed("'NoneType' object is not a mapping");
+    if (traits.checksContentType && !isJsonType(request.contentType))
+      return failed("'NoneType' object is not a mapping");
     try {
       const job = jobRequest(request.body, parsedBody(request.body), request.peer);
       if (job.kind === 'delegated') {
@@ -153,15 +164,16 @@ export class NodeApi {
       if (list.kind !== 'array') return errorReply(400, 'Expected a list');
       const messages = jsonElements(body, list).map((item) => jobRequest(body, item, peer));
       let isUnserializable = false;
-      const items = messages.map((message) => {
+      const items = messages.flatMap((message) => {
         if (message.kind === 'delegated') {
           isUnserializable ||= this.parts.chainAddress === undefined;
-          return '{}';
+          // The version that answers a single one with an id leaves it out of a batch's answer.
+          return this.parts.traits.givesIdsToSubscriptions ? [] : ['{}'];
         }
         const refused = this.#refusal(message);
-        if (refused !== undefined) return errorObject(refused.error, refused.params);
+        if (refused !== undefined) return [errorObject(refused.error, refused.params)];
         if (!redisIsDown) this.parts.runner.start(message);
-        return `{"id":${jsonString(message.id)}}`;
+        return [`{"id":${jsonString(message.id)}}`];
       });
       // Too late: the other jobs run by now, and nobody has their ids.
       return isUnserializable ? failed(NOT_SERIALIZABLE) : jsonReply(200, `[${items.join(',')}]`);
@@ -171,9 +183,7 @@ export class NodeApi {
   }
 
   #storeStatus({ body, peer }: ApiRequest, redisIsDown: boolean): Reply {
-    if (!/^(127\.0\.0\.1|::1|172\.(17|18|19)\.[\d.]+|192\.168\.[\d.]+)$/.test(peer)) {
-      return errorReply(403, 'Unauthorized');
-    }
+    if (!this.parts.traits.statusFrom.test(peer)) return errorReply(403, 'Unauthorized');
     const failed = errorReply(500, 'Could not store job status');
     if (body === undefined) return { ...failed, closes: true };
     if (redisIsDown) return failed;
@@ -191,7 +201,8 @@ export class NodeApi {
   }
 
   #refusal(job: JobRequest): ReturnType<typeof refusal> {
-    return refusal(job, this.parts.containers, this.parts.allowedAddresses);
+    const heeded = this.parts.traits.proves ? job : { ...job, requiresProof: false };
+    return refusal(heeded, this.parts.containers, this.parts.allowedAddresses);
   }
 }
 

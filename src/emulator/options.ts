@@ -1,3 +1,4 @@
+import { apiVersion, traitsOf, type ApiVersion, type VersionTraits } from './api-version.js';
 import { CONTAINER_IDS, containersById, type Container } from './containers.js';
 import type { RateLimit } from './rate-limiter.js';
 import { serviceTimes, type ServiceTime, type ServiceTimes } from './service-time.js';
@@ -21,13 +22,15 @@ export interface EmulatedNodeOptions {
    * language models. A `delay` takes what its input says and this only where the input says nothing.
    */
   readonly serviceMs?: ServiceTime | Readonly<Record<string, ServiceTime>>;
-  /** Version in `/info`; default 1.4.0. */
+  /** The version of the reference node to behave like; default 1.4.0. */
+  readonly apiVersion?: ApiVersion;
+  /** Version in `/info`, where there is one; default `apiVersion`. */
   readonly version?: string;
   /** Wallet address of a node with a chain. Default none: delegated subscriptions end in 500. */
   readonly chainAddress?: string;
   /** Addresses that may use a container, by container id; default everyone. */
   readonly allowedAddresses?: Readonly<Record<string, readonly string[]>>;
-  /** The rate limiter of each endpoint and caller; default 60 requests in 60,000 ms, as in the node. */
+  /** The rate limiter of each endpoint and caller; default 60 requests in 60,000 ms, as in the node. Versions 0 have none. */
   readonly rateLimit?: RateLimit | false;
   /** Whether received requests are kept; default true. */
   readonly record?: boolean;
@@ -43,7 +46,7 @@ export interface EmulatedNodeOptions {
   readonly pendingTtlMs?: number;
   /** After which a container's answer is given up; default 180,000. */
   readonly containerTimeoutMs?: number;
-  /** After which a stream is cut; default 60,000. */
+  /** After which a stream is cut; default 60,000, before 1.4.0 180,000. */
   readonly streamTimeoutMs?: number;
 }
 
@@ -53,7 +56,7 @@ const DEFAULTS = {
   containers: CONTAINER_IDS,
   slots: Infinity,
   speed: 1,
-  version: '1.4.0',
+  apiVersion: '1.4.0',
   allowedAddresses: {},
   rateLimit: { limit: 60, periodMs: 60_000 },
   record: true,
@@ -62,7 +65,6 @@ const DEFAULTS = {
   requestsPerConnection: 1_001,
   pendingTtlMs: 15 * 60_000,
   containerTimeoutMs: 180_000,
-  streamTimeoutMs: 60_000,
 } satisfies EmulatedNodeOptions;
 
 /** Checked options with every default filled in, but for the name, which depends on the port. */
@@ -70,6 +72,7 @@ export type NodeSetup = Required<
   Omit<EmulatedNodeOptions, 'name' | 'serviceMs' | 'chainAddress' | 'executionLog' | 'containers'>
 > &
   Pick<EmulatedNodeOptions, 'name' | 'chainAddress' | 'executionLog'> & {
+    readonly traits: VersionTraits;
     readonly containers: ReadonlyMap<string, Container>;
     readonly serviceTimes: ReadonlyMap<string, ServiceTimes>;
   };
@@ -89,7 +92,18 @@ export function nodeSetup(options: EmulatedNodeOptions): NodeSetup {
     container.id,
     serviceTimes(serviceTimeOf(container, serviceMs)),
   ]);
-  return { ...setup, containers, serviceTimes: new Map(times) };
+  const traits = traitsOf(apiVersion(setup.apiVersion));
+  const { version = setup.apiVersion, streamTimeoutMs = traits.streamTimeoutMs } = setup;
+  const limit = traits.limitsRates && setup.rateLimit;
+  return {
+    ...setup,
+    traits,
+    version,
+    streamTimeoutMs,
+    rateLimit: limit,
+    containers,
+    serviceTimes: new Map(times),
+  };
 }
 
 function serviceTimeOf(container: Container, serviceMs: EmulatedNodeOptions['serviceMs']): ServiceTime {

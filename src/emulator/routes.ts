@@ -1,3 +1,5 @@
+import type { VersionTraits } from './api-version.js';
+
 /** The node's endpoints by the names of its source; the rate limiter keeps one bucket for each of them. */
 export type Endpoint =
   | 'health'
@@ -7,7 +9,9 @@ export type Endpoint =
   | 'create_job_batch'
   | 'create_job_stream'
   | 'get_job'
-  | 'store_job_status';
+  | 'store_job_status'
+  | 'chain_enabled'
+  | 'chain_address';
 
 /** What a request is for, or why it is for nothing. */
 export type Route =
@@ -25,9 +29,15 @@ const ENDPOINTS: Readonly<Record<string, Readonly<Record<string, Endpoint>>>> = 
   '/api/status': { PUT: 'store_job_status' },
 };
 
+/** Of versions that do not tell their chain in `/info`. */
+const CHAIN_ENDPOINTS: typeof ENDPOINTS = {
+  '/api/chain/enabled': { GET: 'chain_enabled' },
+  '/api/chain/address': { GET: 'chain_address' },
+};
+
 /** @param path without query; a trailing slash makes it another path */
-export function routeOf(method: string, path: string): Route {
-  const methods = Object.hasOwn(ENDPOINTS, path) ? ENDPOINTS[path] : undefined;
+export function routeOf(method: string, path: string, traits: VersionTraits): Route {
+  const methods = methodsOf(path, traits);
   if (methods === undefined) return { status: 404 };
   const endpoint = methods[method === 'HEAD' ? 'GET' : method];
   if (endpoint === undefined) {
@@ -35,4 +45,11 @@ export function routeOf(method: string, path: string): Route {
     return { status: 405, allow: [...allow, 'OPTIONS'].join(', ') };
   }
   return { endpoint, isLimited: endpoint !== 'store_job_status' };
+}
+
+function methodsOf(path: string, traits: VersionTraits): Readonly<Record<string, Endpoint>> | undefined {
+  if (path === '/resources' && !traits.hasResources) return undefined;
+  if (path === '/api/jobs/stream' && !traits.streams) return undefined;
+  if (!traits.tellsVersion && Object.hasOwn(CHAIN_ENDPOINTS, path)) return CHAIN_ENDPOINTS[path];
+  return Object.hasOwn(ENDPOINTS, path) ? ENDPOINTS[path] : undefined;
 }

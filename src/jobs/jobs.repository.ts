@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Attempt } from '../dispatch/attempt-store.js';
 import type { JobNeeds } from '../dispatch/policy/placement.js';
+import { Prisma } from '../generated/prisma/client.js';
 import { Database } from '../persistence/database.js';
 import type { StoredJob } from './result-list.js';
 
@@ -14,6 +15,9 @@ export interface OpenAttempt {
   readonly since: Date;
   readonly egressGroup: string;
 }
+
+/** In SQL, the `features` of a job's needs. */
+const featuresNeeded = Prisma.sql`CASE WHEN requires_proof THEN ARRAY['proof'] ELSE '{}' END AS features`;
 
 /** Reads jobs. */
 @Injectable()
@@ -40,7 +44,7 @@ export class JobsRepository {
   /** Jobs that wait for a node, in order of arrival: all, or those of the given ids. */
   async queued(ids?: readonly string[]): Promise<JobNeeds[]> {
     return this.database.$queryRaw<JobNeeds[]>`
-      SELECT id, containers, ARRAY(
+      SELECT id, containers, ${featuresNeeded}, ARRAY(
         SELECT node_id FROM attempts
         WHERE attempts.job_id = jobs.id AND attempts.generation = jobs.generation AND attempts.state = 'refused') AS avoid, ARRAY(
         SELECT DISTINCT node_id FROM attempts
@@ -88,8 +92,8 @@ export class JobsRepository {
           AND NOT EXISTS (
             SELECT 1 FROM attempts WHERE attempts.job_id = jobs.id AND attempts.generation = jobs.generation
               AND node_id <> ${nodeId}::uuid AND finished_at IS NULL)
-        RETURNING jobs.id, containers)
-      SELECT id, containers FROM back ORDER BY id`;
+        RETURNING jobs.id, containers, requires_proof)
+      SELECT id, containers, ${featuresNeeded} FROM back ORDER BY id`;
   }
 
   /** Deletes jobs that ended before a time, the oldest first, with all that belongs to them. @returns how many */

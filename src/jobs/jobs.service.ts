@@ -4,6 +4,7 @@ import { Dispatcher } from '../dispatch/dispatcher.js';
 import type { Refusal } from '../dispatch/attempt-loop.js';
 import { GatewayError, messageOf } from '../errors.js';
 import { Fleet } from '../nodes/fleet.js';
+import type { NodeFeature } from '../protocol/node-info.js';
 import type { JobRequest } from '../protocol/job-request.js';
 import { JobEvents } from './job-events.js';
 import { JobsRepository } from './jobs.repository.js';
@@ -31,10 +32,11 @@ export class JobsService {
 
   /** Accepts a job durably, or refuses it as a node would. */
   async submit(request: JobRequest, caller: string): Promise<Answer> {
-    const refused = this.fleet.refusalFor(request.containers);
+    const features: NodeFeature[] = request.requiresProof ? ['proof'] : [];
+    const refused = this.fleet.refusalFor(request.containers, features);
     if (refused !== undefined) return { refusal: { status: 405, ...refused } };
     const id = uuidv7();
-    const submission = await this.dispatcher.submit({ ...request, id, caller });
+    const submission = await this.dispatcher.submit({ ...request, id, caller, features });
     return submission.kind === 'refused' ? { refusal: submission.refusal } : { id };
   }
 

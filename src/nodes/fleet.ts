@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { Injectable } from '@nestjs/common';
-import type { ContainerInfo, NodeInfo } from '../protocol/node-info.js';
+import type { ContainerInfo, NodeFeature, NodeInfo } from '../protocol/node-info.js';
 import { FleetNode, type NodeConfig } from './node.js';
 
 /** What the fleet tells others; listeners run synchronously. */
@@ -54,8 +54,12 @@ export class Fleet extends EventEmitter<FleetEvents> {
    * Why no registered node can ever take a job for these containers; undefined if one can, be it up or not.
    * The order and the names are those of a node (docs/protocol.md §1). For a chain that no single node runs,
    * it names the first container missing on the node that runs the longest part of it.
+   * @param features what the job needs beyond its containers
    */
-  refusalFor(containers: readonly string[]): { error: string; params: Record<string, string> } | undefined {
+  refusalFor(
+    containers: readonly string[],
+    features: readonly NodeFeature[] = [],
+  ): { error: string; params: Record<string, string> } | undefined {
     const first = containers[0];
     if (first === undefined) return { error: 'No containers specified', params: {} };
     const nodes = this.nodes.filter(({ config }) => config.state !== 'removing');
@@ -69,6 +73,12 @@ export class Fleet extends EventEmitter<FleetEvents> {
     }
     if (!runners.some((node) => node.containers.get(first)?.external === true)) {
       return { error: 'First container must be external', params: { first_container: first } };
+    }
+    if (features.includes('proof') && !runners.some((node) => node.supports('proof'))) {
+      return {
+        error: 'Container does not generate proof',
+        params: { container: containers.at(-1) as string },
+      };
     }
     return undefined;
   }

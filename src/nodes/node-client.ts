@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { Agent, Client, errors, type Dispatcher } from 'undici';
 import { messageOf } from '../errors.js';
-import { parseNodeInfo, type NodeInfo } from '../protocol/node-info.js';
+import { lacksChain, parseChain, parseNodeInfo, type NodeInfo } from '../protocol/node-info.js';
 import { JsonSyntaxError } from '../protocol/raw-json.js';
 import type { NodeRoute, RateBudget, RateHeaders } from './rate-budget.js';
 import { ResultRowReader, type OversizeRow, type ResultRow } from '../protocol/result-rows.js';
@@ -94,17 +94,32 @@ export class NodeClient {
     });
   }
 
-  /** GET /info. @throws NodeUnavailable */
+  /** GET /info, and what a node of 0.2.0 tells elsewhere instead. @throws NodeUnavailable */
   async info(node: NodeTarget, timeoutMs: number): Promise<{ info: NodeInfo; latencyMs: number }> {
     const startedAt = performance.now();
     try {
       const reply = await this.request(node, 'info', { method: 'GET', path: '/info', timeoutMs });
       const text = await readText(reply, SMALL_REPLY_BYTES);
       if (reply.statusCode !== 200) throw new Error(`/info answered ${reply.statusCode}`);
-      return { info: parseNodeInfo(text), latencyMs: performance.now() - startedAt };
+      const latencyMs = performance.now() - startedAt;
+      const info = parseNodeInfo(text);
+      if (!lacksChain(text)) return { info, latencyMs };
+      return { info: { ...info, chain: (await this.chain(node, timeoutMs)) ?? info.chain }, latencyMs };
     } catch (error) {
       throw new NodeUnavailable(messageOf(error), codeOf(error) === 'ECONNREFUSED', { cause: error });
     }
+  }
+
+  /** The chain of a node of 0.2.0; undefined if it knows no such calls. */
+  private async chain(node: NodeTarget, timeoutMs: number): Promise<NodeInfo['chain'] | undefined> {
+    const texts: string[] = [];
+    for (const path of ['/api/chain/enabled', '/api/chain/address']) {
+      const reply = await this.request(node, 'chain', { method: 'GET', path, timeoutMs });
+      texts.push(await readText(reply, SMALL_REPLY_BYTES));
+      if (reply.statusCode === 404) return undefined;
+      if (reply.statusCode !== 200) throw new Error(`${path} answered ${reply.statusCode}`);
+    }
+    return parseChain(texts[0] as string, texts[1] as string);
   }
 
   /** POST /api/jobs with the exact bytes of `body`. Never throws for what a node does. */

@@ -1,6 +1,12 @@
 import { performance } from 'node:perf_hooks';
 import { RateBudget } from './rate-budget.js';
-import type { ContainerInfo, NodeInfo, PendingCounts } from '../protocol/node-info.js';
+import {
+  featuresOf,
+  type ContainerInfo,
+  type NodeFeature,
+  type NodeInfo,
+  type PendingCounts,
+} from '../protocol/node-info.js';
 
 /** A node as operators configured it. */
 export interface NodeConfig {
@@ -58,6 +64,7 @@ export class FleetNode {
   /** Whether keeping connections to it pays; measured when a replica begins to work with it. */
   reusesConnections = false;
   private containersById = new Map<string, ContainerInfo>();
+  private knownFeatures: ReadonlySet<NodeFeature> = new Set();
   private missedProbes = 0;
   private lastInfo: NodeInfo | undefined;
 
@@ -79,6 +86,16 @@ export class FleetNode {
 
   get containers(): ReadonlyMap<string, ContainerInfo> {
     return this.containersById;
+  }
+
+  /** What it can do that not every node can; nothing until it was asked once. Stays the same object until it changes. */
+  get features(): ReadonlySet<NodeFeature> {
+    return this.knownFeatures;
+  }
+
+  /** Whether it can serve a call that not every version, or not a node without a chain, can. */
+  supports(feature: NodeFeature): boolean {
+    return this.knownFeatures.has(feature);
   }
 
   /** Whether this replica may work with the node right now. */
@@ -142,6 +159,7 @@ export class FleetNode {
 
   private learn(info: NodeInfo): void {
     this.lastInfo = info;
+    this.knownFeatures = featuresOf(info);
     this.containersById = new Map(info.containers.map((container) => [container.id, container]));
   }
 }

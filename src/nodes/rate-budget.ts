@@ -9,7 +9,8 @@
  */
 
 /** The node's buckets. */
-export type NodeRoute = 'health' | 'info' | 'create_job' | 'create_job_batch' | 'get_job';
+export type NodeRoute =
+  'health' | 'info' | 'resources' | 'chain' | 'create_job' | 'create_job_batch' | 'get_job';
 
 /** What a reply's headers said; undefined values mean that the route is not limited. */
 export interface RateHeaders {

@@ -1,3 +1,4 @@
+import type { NodeFeature } from '../../protocol/node-info.js';
 import { ArrivalQueue } from './arrival-queue.js';
 import type { Kind } from './kind.js';
 import type { JobNeeds } from './placement.js';
@@ -6,6 +7,7 @@ import type { JobNeeds } from './placement.js';
 export interface JobClass {
   readonly key: string;
   readonly kind: Kind;
+  readonly features: readonly NodeFeature[];
   readonly avoid: readonly string[];
   readonly shun: readonly string[];
   readonly urgent: boolean;
@@ -38,15 +40,16 @@ export class HeldJobs {
   }
 
   /** A job that is held already is sorted in anew: the nodes that refuse it may have changed. */
-  add(kind: Kind, { id, avoid = [], shun = [], urgent = false }: JobNeeds, nowMs: number): void {
-    const key = classKey(kind.key, avoid, shun, urgent);
+  add(kind: Kind, job: JobNeeds, nowMs: number): void {
+    const { id, features = [], avoid = [], shun = [], urgent = false } = job;
+    const key = classKey(kind.key, { features, avoid, shun, urgent });
     const before = this.classOf.get(id);
     if (before?.key === key) return;
     if (before !== undefined) this.remove(id);
     let jobClass = this.classes.get(key);
     if (jobClass === undefined) {
       const queue = new ArrivalQueue();
-      jobClass = { key, kind, avoid, shun, urgent, queue, firstSinceMs: nowMs, heldUntilMs: 0 };
+      jobClass = { key, kind, features, avoid, shun, urgent, queue, firstSinceMs: nowMs, heldUntilMs: 0 };
       this.classes.set(key, jobClass);
     }
     jobClass.queue.add(id);
@@ -84,8 +87,12 @@ export class HeldJobs {
   }
 }
 
-function classKey(kind: string, avoid: readonly string[], shun: readonly string[], urgent: boolean): string {
-  return avoid.length + shun.length === 0 && !urgent ? kind : JSON.stringify([kind, avoid, shun, urgent]);
+function classKey(
+  kind: string,
+  { features, avoid, shun, urgent }: Pick<JobClass, 'features' | 'avoid' | 'shun' | 'urgent'>,
+): string {
+  const isPlain = features.length + avoid.length + shun.length === 0 && !urgent;
+  return isPlain ? kind : JSON.stringify([kind, features, avoid, shun, urgent]);
 }
 
 /** The class whose first job is to go next: urgent ones before others, then the one that came first. */

@@ -1,3 +1,4 @@
+import type { NodeFeature } from '../../protocol/node-info.js';
 import { Breaker } from './ejection.js';
 import type { Pair } from './pair.js';
 
@@ -7,6 +8,8 @@ export interface NodeView {
   /** Container id → whether it may come first. */
   readonly containers: ReadonlyMap<string, { readonly external: boolean }>;
   readonly available: boolean;
+  /** What it can do that not every node can; undefined means everything. */
+  readonly features?: ReadonlySet<NodeFeature>;
   /** Above 0; a node of weight 2 is given twice the work. */
   readonly weight: number;
   readonly maxInFlight: number | null;
@@ -64,6 +67,11 @@ export class NodeState {
   /** An end was seen that may have been there for so long. */
   sawLate(unseenMs: number): void {
     this.collectsEveryMs += UNSEEN_SHARE * (unseenMs - this.collectsEveryMs);
+  }
+
+  supports(features: readonly NodeFeature[]): boolean {
+    const { features: own } = this.view;
+    return own === undefined || features.every((feature) => own.has(feature));
   }
 
   runs(containers: readonly string[]): boolean {

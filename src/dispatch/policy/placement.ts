@@ -1,9 +1,12 @@
+import type { NodeFeature } from '../../protocol/node-info.js';
 import type { RuleName, Why } from './rules.js';
 
 /** What a job needs of a node. */
 export interface JobNeeds {
   readonly id: string;
   readonly containers: readonly string[];
+  /** What a node has to be able to do beyond running the containers; default nothing. */
+  readonly features?: readonly NodeFeature[] | undefined;
   /** Nodes that have refused this job; it is not offered to them again. */
   readonly avoid?: readonly string[] | undefined;
   /** Nodes on which an attempt has failed; as long as another one may take the job it is not offered to these. */

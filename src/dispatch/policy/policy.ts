@@ -310,12 +310,12 @@ export class Policy {
   }
 
   private releaseFirst(jobClass: JobClass, nowMs: number): Placement | undefined {
-    const { kind, avoid, shun, urgent, queue, firstSinceMs } = jobClass;
+    const { kind, features, avoid, shun, urgent, queue, firstSinceMs } = jobClass;
     const id = queue.first;
     if (id === undefined) return undefined;
     const waitedMs = nowMs - firstSinceMs;
     const waiting = this.jobs.pressureOn(kind);
-    const job = { id, containers: kind.containers, avoid, shun, urgent };
+    const job = { id, containers: kind.containers, features, avoid, shun, urgent };
     const placement = this.choose(job, { kind, waiting, tried: undefined, waitedMs, nowMs });
     if (placement !== undefined) this.jobs.takeFirst(jobClass, nowMs);
     else if (kind.roomy.size > 0) jobClass.heldUntilMs = firstSinceMs + longest(kind.roomy);
@@ -399,7 +399,9 @@ export class Policy {
 }
 
 /** The nodes that a job may not go to: those that it shuns may have it only where no other ever will. */
-function barredTo({ avoid = [], shun = [] }: JobNeeds, kind: Kind, nowMs: number): readonly string[] {
+function barredTo(job: JobNeeds, kind: Kind, nowMs: number): readonly string[] {
+  const { shun = [] } = job;
+  const avoid = [...(job.avoid ?? []), ...unfitFor(job, kind)];
   if (shun.length === 0) return avoid;
   const both = [...avoid, ...shun];
   const isOther = ({ node }: Pair): boolean => !both.includes(node.view.id);
@@ -409,6 +411,14 @@ function barredTo({ avoid = [], shun = [] }: JobNeeds, kind: Kind, nowMs: number
     kind.order.some((pair) => isOther(pair) && mayTakeIt(pair)) ||
     kind.elsewhere.some((pair) => isOther(pair) && pair.node.summaryIsFresh(nowMs));
   return others ? both : avoid;
+}
+
+/** Nodes that run the containers, but lack something else that the job needs. */
+function unfitFor({ features = [] }: JobNeeds, kind: Kind): string[] {
+  if (features.length === 0) return [];
+  return [...kind.order, ...kind.elsewhere]
+    .filter(({ node }) => !node.supports(features))
+    .map(({ node }) => node.view.id);
 }
 
 /** The longest service among these nodes, in ms: no job is held for more than that. */
