@@ -1,10 +1,11 @@
 import { Module, type DynamicModule } from '@nestjs/common';
-import { APP_FILTER } from '@nestjs/core';
+import { APP_FILTER, DiscoveryModule } from '@nestjs/core';
 import { LoggerModule } from 'nestjs-pino';
 import { AdminToken } from './admin/admin-token.js';
 import { ExplainController } from './admin/explain.controller.js';
 import { AdminJobsController } from './admin/jobs.controller.js';
 import { NodesController } from './admin/nodes.controller.js';
+import { ApiDocsController } from './api-docs/api-docs.controller.js';
 import { Settings } from './config/settings.js';
 import { AttemptStore } from './dispatch/attempt-store.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
@@ -57,6 +58,7 @@ export class AppModule {
         LoggerModule.forRoot({
           pinoHttp: { level: settings.logLevel, autoLogging: settings.logLevel === 'debug' },
         }),
+        DiscoveryModule,
         QueueModule.forRoot({ databaseUrl, redisUrl: settings.redisUrl }),
       ],
       controllers: [
@@ -65,6 +67,7 @@ export class AppModule {
         NodesController,
         AdminJobsController,
         ExplainController,
+        ApiDocsController,
       ],
       providers: [
         { provide: APP_FILTER, useClass: ErrorFilter },

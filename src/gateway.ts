@@ -60,7 +60,7 @@ export async function startGateway(settings: Settings, log?: (line: string) => v
     const { token, isNew } = await AdminToken.load(settings.adminToken, settings.dataDir);
     app = await NestFactory.create<NestFastifyApplication>(
       AppModule.forRoot({ settings, databaseUrl, adminToken: token }),
-      createHttpAdapter(settings.trustProxy, () => stopped !== undefined),
+      createHttpAdapter(settings, () => stopped !== undefined),
       { bodyParser: false, bufferLogs: true, abortOnError: false },
     );
     app.useLogger(app.get(Logger));

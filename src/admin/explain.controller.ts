@@ -1,15 +1,9 @@
-import { Controller, Get, Query, UseGuards } from '@nestjs/common';
-import { z } from 'zod';
+import { Controller, Get, UseGuards } from '@nestjs/common';
 import { Dispatcher } from '../dispatch/dispatcher.js';
+import { ApiCall, Input, type AnswerOf, type InputOf } from '../http/api-call.js';
 import { Fleet } from '../nodes/fleet.js';
-import { readQuery } from './admin-body.js';
 import { AdminGuard } from './admin.guard.js';
-
-const container = z.string().min(1);
-
-const explainSchema = z.strictObject({
-  container: z.union([container.transform((one) => [one]), z.array(container).min(1)]),
-});
+import { explainCall, explanationSchema } from './explain-call.js';
 
 /** Why jobs go where they go, or wait. */
 @Controller('admin/explain')
@@ -22,10 +16,9 @@ export class ExplainController {
 
   /** `container` is repeated for a chain, in its order. Nodes that may have the job first, soonest first. */
   @Get()
-  explain(@Query() query: unknown): object {
-    const { containers, choice, waiting, nodes } = this.dispatcher.explain(
-      readQuery(explainSchema, query).container,
-    );
+  @ApiCall(explainCall)
+  explain(@Input() { query }: InputOf<typeof explainCall>): AnswerOf<typeof explanationSchema> {
+    const { containers, choice, waiting, nodes } = this.dispatcher.explain(query.container);
     const rows = nodes.map(({ nodeId, notEligible, ...rest }) => {
       const { url, name } = this.fleet.get(nodeId)?.config ?? { url: null, name: null };
       return {

@@ -4,9 +4,10 @@ import type {
   StoredAttempt as Attempt,
   StoredJobRow as Job,
 } from '../jobs/operations.repository.js';
+import type { JobRowView, JobView } from './job-calls.js';
 
 /** A job as a list shows it. */
-export function jobRow(job: Job): object {
+export function jobRow(job: Job): JobRowView {
   const { id, caller, state, containers, requiresProof, generation, failures } = job;
   const { createdAt, finishedAt, retryAt, deadlineAt } = job;
   return {
@@ -25,7 +26,7 @@ export function jobRow(job: Job): object {
 }
 
 /** A job with its timeline in plain words. */
-export function jobView({ job, attempts, nodeNames, results }: JobRecord): object {
+export function jobView({ job, attempts, nodeNames, results }: JobRecord): JobView {
   return {
     ...jobRow(job),
     attempts: attempts.map((attempt) => ({

@@ -1,29 +1,9 @@
-import { Controller, Get, HttpCode, Param, Post, Query, Req, UseGuards } from '@nestjs/common';
-import type { FastifyRequest } from 'fastify';
-import { z } from 'zod';
+import { Controller, Get, Post, UseGuards } from '@nestjs/common';
+import { ApiCall, Input, type InputOf } from '../http/api-call.js';
 import { OperationsService } from '../jobs/operations.service.js';
-import { readBody, readQuery } from './admin-body.js';
 import { AdminGuard } from './admin.guard.js';
+import * as calls from './job-calls.js';
 import { jobRow, jobView } from './job-view.js';
-
-const states = ['queued', 'sending', 'running', 'retrying', 'succeeded', 'failed', 'cancelled'] as const;
-
-const filter = {
-  node: z.uuid().optional(),
-  container: z.string().min(1).optional(),
-  caller: z.string().min(1).optional(),
-};
-
-const listSchema = z.strictObject({
-  status: z.enum(states).optional(),
-  ...filter,
-  cursor: z.uuid().optional(),
-  limit: z.coerce.number().int().min(1).max(1_000).default(100),
-});
-
-const retrySchema = z.strictObject(filter);
-
-const idSchema = z.strictObject({ id: z.uuid() });
 
 /** Operators' calls about jobs. */
 @Controller('admin/jobs')
@@ -33,34 +13,37 @@ export class AdminJobsController {
 
   /** Newest first; `cursor` of one page asks for the next, and is null on the last. */
   @Get()
-  async list(@Query() query: unknown): Promise<object> {
-    const { cursor, limit, ...wanted } = readQuery(listSchema, query);
+  @ApiCall(calls.listJobs)
+  async list(
+    @Input() { query }: InputOf<typeof calls.listJobs>,
+  ): Promise<{ jobs: calls.JobRowView[]; cursor: string | null }> {
+    const { cursor, limit, ...wanted } = query;
     const jobs = await this.operations.list(wanted, cursor, limit);
     return { jobs: jobs.map(jobRow), cursor: jobs.length === limit ? (jobs.at(-1)?.id ?? null) : null };
   }
 
   /** Retries every failed job that matches; `{}` means all. */
   @Post('retry')
-  @HttpCode(200)
-  async retryFailed(@Req() request: FastifyRequest): Promise<object> {
-    const wanted = readBody(retrySchema, request.body, request.headers['content-type']);
-    return { retried: await this.operations.retryFailed(wanted) };
+  @ApiCall(calls.retryFailedJobs)
+  async retryFailed(@Input() { body }: InputOf<typeof calls.retryFailedJobs>): Promise<{ retried: number }> {
+    return { retried: await this.operations.retryFailed(body) };
   }
 
   @Get(':id')
-  async show(@Param() params: unknown): Promise<object> {
-    return jobView(await this.operations.find(readQuery(idSchema, params).id));
+  @ApiCall(calls.showJob)
+  async show(@Input() { params }: InputOf<typeof calls.showJob>): Promise<calls.JobView> {
+    return jobView(await this.operations.find(params.id));
   }
 
   @Post(':id/retry')
-  @HttpCode(200)
-  async retry(@Param() params: unknown): Promise<object> {
-    return jobView(await this.operations.retry(readQuery(idSchema, params).id));
+  @ApiCall(calls.retryJob)
+  async retry(@Input() { params }: InputOf<typeof calls.retryJob>): Promise<calls.JobView> {
+    return jobView(await this.operations.retry(params.id));
   }
 
   @Post(':id/cancel')
-  @HttpCode(200)
-  async cancel(@Param() params: unknown): Promise<object> {
-    return jobView(await this.operations.cancel(readQuery(idSchema, params).id));
+  @ApiCall(calls.cancelJob)
+  async cancel(@Input() { params }: InputOf<typeof calls.cancelJob>): Promise<calls.JobView> {
+    return jobView(await this.operations.cancel(params.id));
   }
 }

@@ -1,12 +1,13 @@
 import { performance } from 'node:perf_hooks';
 import type { Dispatcher } from '../dispatch/dispatcher.js';
 import type { FleetNode } from '../nodes/node.js';
+import type { NodeView } from './node-calls.js';
 
 /** Kinds of jobs shown of a node, those that ran last. */
 const KINDS_SHOWN = 20;
 
 /** A node as the admin API shows it. Header values are secrets and are not shown. */
-export function nodeView(node: FleetNode, dispatcher: Dispatcher): object {
+export function nodeView(node: FleetNode, dispatcher: Dispatcher): NodeView {
   const { config, info, lastError } = node;
   const { inFlight, foreign } = dispatcher.loadOf(node.id);
   return {
@@ -38,6 +39,6 @@ export function nodeView(node: FleetNode, dispatcher: Dispatcher): object {
 }
 
 /** For each route that the node limits: what is left, and how long the next request has to wait. */
-function budgetView({ budget }: FleetNode): object {
+function budgetView({ budget }: FleetNode): NodeView['budget'] {
   return Object.fromEntries(budget.view(performance.now()));
 }

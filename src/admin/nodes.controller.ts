@@ -1,11 +1,11 @@
-import { Controller, Delete, Get, HttpCode, Param, Patch, Post, Query, Req, UseGuards } from '@nestjs/common';
-import type { FastifyRequest } from 'fastify';
+import { Controller, Delete, Get, Patch, Post, UseGuards } from '@nestjs/common';
 import { Dispatcher } from '../dispatch/dispatcher.js';
+import { ApiCall, Input, type InputOf } from '../http/api-call.js';
 import { Lanes } from '../lanes/lanes.js';
 import { Fleet } from '../nodes/fleet.js';
 import { NodesService } from '../nodes/nodes.service.js';
-import { changeNodeSchema, readBody, registerNodeSchema } from './admin-body.js';
 import { AdminGuard } from './admin.guard.js';
+import * as calls from './node-calls.js';
 import { nodeView } from './node-view.js';
 
 /** Operators' calls about nodes. */
@@ -21,48 +21,52 @@ export class NodesController {
 
   /** Answers when the node was probed once, so that the answer shows whether it is up. */
   @Post()
-  async register(@Req() request: FastifyRequest): Promise<object> {
-    const wishes = readBody(registerNodeSchema, request.body, request.headers['content-type']);
-    const node = await this.nodes.register(wishes, 'admin');
+  @ApiCall(calls.registerNode)
+  async register(@Input() { body }: InputOf<typeof calls.registerNode>): Promise<calls.NodeView> {
+    const node = await this.nodes.register(body, 'admin');
     await this.lanes.probe(node.id);
     return nodeView(node, this.dispatcher);
   }
 
   @Get()
-  list(): object {
+  @ApiCall(calls.listNodes)
+  list(): { nodes: calls.NodeView[] } {
     return { nodes: this.fleet.nodes.map((node) => nodeView(node, this.dispatcher)) };
   }
 
   @Get(':id')
-  show(@Param('id') id: string): object {
-    return nodeView(this.nodes.find(id), this.dispatcher);
+  @ApiCall(calls.showNode)
+  show(@Input() { params }: InputOf<typeof calls.showNode>): calls.NodeView {
+    return nodeView(this.nodes.find(params.id), this.dispatcher);
   }
 
   @Patch(':id')
-  async change(@Param('id') id: string, @Req() request: FastifyRequest): Promise<object> {
-    const wishes = readBody(changeNodeSchema, request.body, request.headers['content-type']);
-    const node = await this.nodes.change(id, wishes);
-    if (wishes.url !== undefined) await this.lanes.probe(id);
+  @ApiCall(calls.changeNode)
+  async change(@Input() { params: { id }, body }: InputOf<typeof calls.changeNode>): Promise<calls.NodeView> {
+    const node = await this.nodes.change(id, body);
+    if (body.url !== undefined) await this.lanes.probe(id);
     return nodeView(node, this.dispatcher);
   }
 
   @Post(':id/drain')
-  @HttpCode(200)
-  async drain(@Param('id') id: string): Promise<object> {
-    return nodeView(await this.nodes.drain(id), this.dispatcher);
+  @ApiCall(calls.drainNode)
+  async drain(@Input() { params }: InputOf<typeof calls.drainNode>): Promise<calls.NodeView> {
+    return nodeView(await this.nodes.drain(params.id), this.dispatcher);
   }
 
   @Post(':id/resume')
-  @HttpCode(200)
-  async resume(@Param('id') id: string): Promise<object> {
-    return nodeView(await this.nodes.resume(id), this.dispatcher);
+  @ApiCall(calls.resumeNode)
+  async resume(@Input() { params }: InputOf<typeof calls.resumeNode>): Promise<calls.NodeView> {
+    return nodeView(await this.nodes.resume(params.id), this.dispatcher);
   }
 
   @Delete(':id')
-  @HttpCode(202)
-  async remove(@Param('id') id: string, @Query('force') force?: string): Promise<object> {
+  @ApiCall(calls.removeNode)
+  async remove(
+    @Input() { params: { id }, query }: InputOf<typeof calls.removeNode>,
+  ): Promise<calls.NodeView> {
     const node = this.nodes.find(id);
-    if (force === 'true') await this.lanes.removeNow(id);
+    if (query.force === 'true') await this.lanes.removeNow(id);
     else await this.nodes.startRemoval(id);
     return nodeView(node, this.dispatcher);
   }

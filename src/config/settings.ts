@@ -66,6 +66,12 @@ export const environmentSchema = z.object({
     .string()
     .default('false')
     .transform((text) => (text === 'true' ? true : text === 'false' || text === '' ? false : text)),
+  /** How long a connection may take to send the head of a request, its first one included, in ms. */
+  HEADERS_TIMEOUT_MS: integer(100, 600_000, 15_000),
+  /** How long a whole request may take to arrive, in ms. */
+  REQUEST_TIMEOUT_MS: integer(100, 3_600_000, 120_000),
+  /** Connections of callers that may be open at once; further ones are closed at once. */
+  MAX_CONNECTIONS: integer(1, 1_000_000, 10_000),
   /** pino level. */
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   /** Time between two looks at a node's /info, in ms; spread by a tenth so that probes do not align. */

@@ -1,7 +1,9 @@
 import { Controller, Get, Header } from '@nestjs/common';
 import { Dispatcher } from '../dispatch/dispatcher.js';
+import { ApiCall } from '../http/api-call.js';
 import { Fleet } from '../nodes/fleet.js';
 import type { NodeInfo } from '../protocol/node-info.js';
+import { healthCall, infoCall } from './infernet-calls.js';
 
 /** The node API's calls about the node itself, answered for the whole fleet from memory; docs/protocol.md §1. */
 @Controller()
@@ -12,12 +14,14 @@ export class InfernetController {
   ) {}
 
   @Get('health')
+  @ApiCall(healthCall)
   @Header('content-type', 'application/json')
   health(): string {
     return '{"status":"healthy"}\n';
   }
 
   @Get('info')
+  @ApiCall(infoCall)
   @Header('content-type', 'application/json')
   info(): string {
     return infoText(this.fleet.mergedInfo(this.dispatcher.held));

@@ -1,24 +1,21 @@
-import { STATUS_CODES } from 'node:http';
-import { Catch, HttpException, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import {
+  Catch,
+  HttpException,
+  Logger,
+  NotFoundException,
+  type ArgumentsHost,
+  type ExceptionFilter,
+} from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { GatewayError, type ErrorCode, type ErrorParams } from '../errors.js';
+import { GatewayError } from '../errors.js';
 import { BODY_LIMIT_BYTES } from '../protocol/job-request.js';
 import { isDatabaseUnavailable } from '../persistence/database-errors.js';
+import { errorBody, type Problem } from './error-body.js';
 import { RETRY_AFTER_SECONDS, STATUS } from './status.js';
 
 const PAYLOAD_TOO_LARGE: number = STATUS.BODY_TOO_LARGE;
 
-interface Problem {
-  readonly status: number;
-  readonly code: ErrorCode | 'INTERNAL_ERROR' | 'HTTP_ERROR';
-  readonly message: string;
-  readonly params: ErrorParams;
-}
-
-/**
- * Renders every error of the application: under /admin as RFC 9457 problem details, elsewhere as a node
- * does, `{"error", "params"}`, which the official client needs to be JSON (docs/protocol.md §2).
- */
+/** Renders every error of the application; see `errorBody`. */
 @Catch()
 export class ErrorFilter implements ExceptionFilter {
   private readonly log = new Logger(ErrorFilter.name);
@@ -26,23 +23,13 @@ export class ErrorFilter implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {
     const request = host.switchToHttp().getRequest<FastifyRequest>();
     const reply = host.switchToHttp().getResponse<FastifyReply>();
-    const problem = problemOf(error);
+    const problem = wrongMethod(error, request, reply) ?? problemOf(error);
     if (problem.status >= 500) this.log.error({ err: error, url: request.url }, problem.message);
     if (reply.sent) return;
     if (problem.status === 503) void reply.header('retry-after', RETRY_AFTER_SECONDS);
     if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');
-    void reply.status(problem.status);
-    if (request.url.startsWith('/admin')) {
-      const { status, code, message, params } = problem;
-      const title = STATUS_CODES[status] ?? 'Error';
-      void reply
-        .type('application/problem+json')
-        .send(JSON.stringify({ title, status, detail: message, code, ...params }));
-    } else {
-      void reply
-        .type('application/json')
-        .send(`${JSON.stringify({ error: problem.message, params: problem.params })}\n`);
-    }
+    const { type, body } = errorBody(request.url, problem);
+    void reply.status(problem.status).type(type).send(body);
   }
 }
 
@@ -62,4 +49,16 @@ function problemOf(error: unknown): Problem {
     return { status: error.getStatus(), code: 'HTTP_ERROR', message: error.message, params: {} };
   }
   return { status: 500, code: 'INTERNAL_ERROR', message: 'Internal server error', params: {} };
+}
+
+/** A path that exists, but not with this method. */
+function wrongMethod(error: unknown, request: FastifyRequest, reply: FastifyReply): Problem | undefined {
+  // Handlers throw GatewayErrors; this one says that there was no handler.
+  if (!(error instanceof NotFoundException)) return undefined;
+  const methods = request.server.routeTable.methodsOf(request.url);
+  if (methods.length === 0) return undefined;
+  const allow = methods.join(', ');
+  void reply.header('allow', allow);
+  const message = `${request.method} is not possible here; possible are ${allow}`;
+  return { status: 405, code: 'HTTP_ERROR', message, params: { methods } };
 }

@@ -1,27 +1,76 @@
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Settings } from '../config/settings.js';
 import { GatewayError } from '../errors.js';
 import { BODY_LIMIT_BYTES } from '../protocol/job-request.js';
+import { errorBody } from './error-body.js';
+import { Routes } from './routes.js';
+import { setSecurityHeaders } from './security-headers.js';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    routeTable: Routes;
+  }
+}
+
+/** The head of a request, of which `id=` parameters are the largest part, as with a node; docs/protocol.md §1. */
+const HEAD_LIMIT_BYTES = 16_384;
+
+/** A connection on which nothing moves for so long is dropped, in ms; longer than any wait that callers may ask for. */
+const SILENCE_LIMIT_MS = 600_000;
+
+/** Limits on what callers may do to the server. */
+export type HttpLimits = Pick<
+  Settings,
+  'trustProxy' | 'headersTimeoutMs' | 'requestTimeoutMs' | 'maxConnections'
+>;
 
 /**
  * The Fastify server under Nest. Every body is handed on as the bytes that came: jobs are sliced, never parsed
  * and written again (G3), and admin calls parse where they validate.
  *
- * @param trustProxy whose X-Forwarded-For is believed; see the setting TRUST_PROXY
  * @param isStopping once true, replies close their connections, so that a stop does not wait for idle ones
  */
-export function createHttpAdapter(trustProxy: boolean | string, isStopping: () => boolean): FastifyAdapter {
+export function createHttpAdapter(limits: HttpLimits, isStopping: () => boolean): FastifyAdapter {
+  const { headersTimeoutMs, requestTimeoutMs } = limits;
   const adapter = new FastifyAdapter({
-    trustProxy,
+    trustProxy: limits.trustProxy,
     // While stopping, submissions are refused by the application, in the shape that callers know.
     return503OnClosing: false,
     bodyLimit: BODY_LIMIT_BYTES,
-    // A submission may be 16 MiB and slow; what never finishes is cut.
-    requestTimeout: 120_000,
+    // A submission may be 16 MiB and slow; what never finishes is cut, and so is who connects and says nothing.
+    requestTimeout: requestTimeoutMs,
+    connectionTimeout: SILENCE_LIMIT_MS,
+    http: {
+      headersTimeout: Math.min(headersTimeoutMs, requestTimeoutMs),
+      requestTimeout: requestTimeoutMs,
+      // Those limits are looked after this often.
+      connectionsCheckingInterval: Math.min(5_000, Math.ceil(headersTimeoutMs / 4)),
+      maxHeaderSize: HEAD_LIMIT_BYTES,
+    },
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+      setSecurityHeaders(reply.raw, request.url);
+      const { type, body } = errorBody(request.url, {
+        status: 400,
+        code: 'MALFORMED_REQUEST',
+        message: `The URL cannot be decoded: ${error.message}`,
+        params: { field: 'url' },
+      });
+      void reply.status(400).type(type).send(body);
+    },
+    clientErrorHandler: refuseUnreadable,
   });
   const server = adapter.getInstance();
+  server.server.maxConnections = limits.maxConnections;
   server.removeAllContentTypeParsers();
+  const routes = new Routes();
+  server.decorate('routeTable', routes);
+  server.addHook('onRoute', ({ method, url }) => routes.add([method].flat(), url));
   // Fastify would refuse a content type that is none at all; a batch is taken with any, as a node does.
-  server.addHook('onRequest', (request, _reply, done) => {
+  server.addHook('onRequest', (request, reply, done) => {
+    setSecurityHeaders(reply.raw, request.url);
     const given = request.raw.headers['content-type'];
     if (given !== undefined && !/^[\w.!#$&^+-]+\/[\w.!#$&^+-]+\s*(?:;|$)/.test(given)) {
       request.raw.headers['content-type'] = 'application/octet-stream';
@@ -34,6 +83,28 @@ export function createHttpAdapter(trustProxy: boolean | string, isStopping: () =
   });
   server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   return adapter;
+}
+
+const UNREADABLE: Readonly<Record<string, { status: number; error: string }>> = {
+  HPE_HEADER_OVERFLOW: {
+    status: 431,
+    error: `The head of the request is larger than ${HEAD_LIMIT_BYTES} bytes`,
+  },
+  ERR_HTTP_REQUEST_TIMEOUT: { status: 408, error: 'The request took too long to arrive' },
+};
+
+/** Answers what the HTTP parser gave up on, and closes the connection. */
+function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  const { status, error: text } = UNREADABLE[error.code ?? ''] ?? { status: 400, error: 'This is not HTTP' };
+  const body = `${JSON.stringify({ error: text, params: {} })}\n`;
+  if (socket.writable) {
+    socket.write(
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\n` +
+        `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    );
+  }
+  socket.destroySoon();
 }
 
 /**

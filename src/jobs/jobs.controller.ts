@@ -1,10 +1,12 @@
 import { Controller, Get, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Settings } from '../config/settings.js';
+import { ApiCall } from '../http/api-call.js';
 import { callerOf } from '../http/caller.js';
 import { bytesOfBody, jsonBytes } from '../http/http-server.js';
 import { preferredWaitSeconds } from '../http/prefer-wait.js';
 import { parseBatchRequest, parseJobRequest } from '../protocol/job-request.js';
+import { readJobs, submitBatch, submitJob } from './job-calls.js';
 import { JobsService } from './jobs.service.js';
 
 /** The node API's job calls, with a node's exact shapes; docs/protocol.md §1. */
@@ -16,6 +18,7 @@ export class JobsController {
   ) {}
 
   @Post()
+  @ApiCall(submitJob)
   async submit(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const job = parseJobRequest(jsonBytes(request.body, request.headers['content-type']));
     const answer = await this.jobs.submit(job, callerOf(request.ip));
@@ -25,12 +28,14 @@ export class JobsController {
   }
 
   @Post('batch')
+  @ApiCall(submitBatch)
   async submitBatch(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const items = parseBatchRequest(bytesOfBody(request.body));
     return sendJson(reply, 200, await this.jobs.submitBatch(items, callerOf(request.ip)));
   }
 
   @Get()
+  @ApiCall(readJobs)
   async read(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const query = request.query as Readonly<Record<string, string | string[] | undefined>>;
     const caller = callerOf(request.ip);

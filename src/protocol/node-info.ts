@@ -1,13 +1,18 @@
 import { z } from 'zod';
 
 /** A container as a node's `/info` lists it; docs/protocol.md §1. */
-export interface ContainerInfo {
-  readonly id: string;
-  /** Whether it may come first in a job. */
-  readonly external: boolean;
-  readonly image: string;
-  readonly description: string;
-}
+export const containerSchema = z
+  .object({
+    id: z.string(),
+    external: z.boolean().describe('Whether it may come first in a job.'),
+    image: z.string(),
+    description: z.string(),
+  })
+  .meta({ id: 'Container' });
+export type ContainerInfo = Readonly<z.output<typeof containerSchema>>;
+
+/** For examples. */
+export const aContainer = { id: 'echo', external: true, image: 'example/echo:1.0.0', description: 'Echoes' };
 
 /** Counts of unfinished work on a node, of all its clients. */
 export interface PendingCounts {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { changeNodeSchema, readBody, registerNodeSchema } from './admin-body.js';
+import { readBody } from '../http/api-input.js';
+import { changeNodeSchema, registerNodeSchema } from './node-calls.js';
 
 const JSON_TYPE = 'application/json';
 const read = (

@@ -1,0 +1,70 @@
+import { z } from 'zod';
+import { apiCall } from '../http/api-call.js';
+import { repeatable } from '../http/api-input.js';
+import { NODE_ID } from './node-calls.js';
+
+/** How each node stands with jobs for the containers asked about. Times in ms. */
+export const explanationSchema = z
+  .object({
+    containers: z.array(z.string()),
+    choice: z
+      .object({ id: z.string(), name: z.string().nullable() })
+      .nullable()
+      .describe('The node that another job would go to now; null if it would wait.'),
+    waiting: z.int().describe('Jobs that wait for these containers, another one included.'),
+    nodes: z
+      .array(
+        z.object({
+          node: z.object({ id: z.string(), name: z.string().nullable(), url: z.string().nullable() }),
+          eligible: z.boolean(),
+          reason: z.string().nullable().describe('Why it may not have the job now.'),
+          expectedMs: z.number().optional(),
+          serviceMs: z.number().optional(),
+          slots: z.number().optional(),
+          starting: z.boolean().optional().describe('Whether its slots are still being found out.'),
+          window: z.number().nullable().optional(),
+          outstanding: z.int(),
+          foreign: z.number(),
+          budgetInMs: z.number().describe('How long its rate limit makes the next request wait.'),
+        }),
+      )
+      .describe('Those that may have the job first, soonest first.'),
+  })
+  .meta({ id: 'Explanation' });
+
+export const explainCall = apiCall({
+  chapter: 'Admin: jobs',
+  summary: 'Why jobs go where they go, or wait',
+  query: z.strictObject({
+    container: repeatable(z.string().min(1)).describe('Repeated for a chain, in its order.'),
+  }),
+  parameterExamples: { container: ['echo'] },
+  answers: {
+    200: {
+      description: 'Each node with its prospects.',
+      schema: explanationSchema,
+      examples: {
+        'one node': {
+          containers: ['echo'],
+          choice: { id: NODE_ID, name: 'basement' },
+          waiting: 1,
+          nodes: [
+            {
+              node: { id: NODE_ID, name: 'basement', url: 'http://10.0.0.7:4000' },
+              eligible: true,
+              reason: null,
+              expectedMs: 215,
+              serviceMs: 210,
+              slots: 4,
+              starting: false,
+              window: 5,
+              outstanding: 0,
+              foreign: 0,
+              budgetInMs: 0,
+            },
+          ],
+        },
+      },
+    },
+  },
+});

@@ -1,0 +1,40 @@
+import { createHash } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
+
+/** Nothing loads, runs or frames: for answers that are no pages, should a browser show one all the same. */
+const NO_PAGE = "default-src 'none'; frame-ancestors 'none'; sandbox";
+
+/**
+ * Set on every answer before it is known what it will be, streams included: a container's output must never be taken
+ * for a page of this origin. Pages replace the policy by `pagePolicy`.
+ */
+export function setSecurityHeaders(response: ServerResponse, url: string): void {
+  response.setHeader('x-content-type-options', 'nosniff');
+  response.setHeader('referrer-policy', 'no-referrer');
+  response.setHeader('content-security-policy', NO_PAGE);
+  // What operators see stays out of caches.
+  if (url.startsWith('/admin')) response.setHeader('cache-control', 'no-store');
+}
+
+/** What a page may load, all of it from this origin or written into the page. */
+export interface PageNeeds {
+  /** The exact text of a style element. */
+  readonly inlineStyle?: string;
+  /** Sources beside that, such as `script-src` → `'self'`. */
+  readonly sources?: Readonly<Record<string, string>>;
+}
+
+/** Content-Security-Policy of a page: it loads what it names, nothing from elsewhere, and nobody may frame it. */
+export function pagePolicy({ inlineStyle, sources = {} }: PageNeeds): string {
+  const directives: Record<string, string> = { 'default-src': "'none'", ...sources };
+  if (inlineStyle !== undefined) {
+    const hash = createHash('sha256').update(inlineStyle).digest('base64');
+    directives['style-src'] = [directives['style-src'], `'sha256-${hash}'`].filter(Boolean).join(' ');
+  }
+  directives['base-uri'] = "'none'";
+  directives['form-action'] = "'none'";
+  directives['frame-ancestors'] = "'none'";
+  return Object.entries(directives)
+    .map(([name, value]) => `${name} ${value}`)
+    .join('; ');
+}

@@ -1,0 +1,143 @@
+import { z } from 'zod';
+import { apiCall, type ApiAnswer } from '../http/api-call.js';
+
+/**
+ * The node API's job calls, docs/protocol.md §1. Requests are read as raw JSON by src/protocol/job-request.ts, which
+ * keeps the bytes of `data`; a test compares what it accepts with these schemas.
+ */
+
+const JOB_ID = '019b0a01-2d4f-7c55-8a10-6f1b52b3c9d4';
+
+/** A job as it is handed in. Further members are dropped. */
+export const jobRequestSchema = z
+  .object({
+    containers: z
+      .array(z.string())
+      .describe(
+        'Ids of containers that a node runs; several form a chain, each taking the output before it.',
+      ),
+    data: z
+      .record(z.string(), z.unknown())
+      .describe('Input of the first container; passed on byte for byte.'),
+    requires_proof: z.boolean().nullish(),
+  })
+  .meta({ id: 'JobRequest' });
+
+const params = z.record(z.string(), z.unknown()).describe('What the error is about.');
+
+/** An error as nodes and the official client word it. */
+const refusalSchema = z
+  .object({ error: z.string(), params: params.optional() })
+  .meta({ id: 'InfernetError' });
+
+const acceptedSchema = z
+  .object({ id: z.string().describe('Asks for the result.') })
+  .meta({ id: 'AcceptedJob' });
+
+const resultRowSchema = z
+  .object({
+    id: z.string(),
+    status: z.enum(['running', 'success', 'failed']),
+    result: z
+      .unknown()
+      .describe(
+        'Null while it runs; then as the node gave it: `{"container", "output"}`, or `{"container", "error"}`.',
+      ),
+    intermediate_results: z
+      .array(z.unknown())
+      .optional()
+      .describe('With `intermediate=true`: the outputs inside a chain.'),
+  })
+  .meta({ id: 'JobResult' });
+
+/** A node's own refusal, which the gateway passes on. */
+export const refused: ApiAnswer = {
+  description: "Refused, in a node's words: no node would take this job.",
+  schema: refusalSchema,
+  examples: {
+    'no containers': { error: 'No containers specified', params: {} },
+    'not supported': { error: 'Container not supported', params: { container: 'no-such-container' } },
+    'not external': { error: 'First container must be external', params: { first_container: 'inner' } },
+    'no proof': { error: 'Container does not generate proof', params: { container: 'echo' } },
+    'not allowed': {
+      error: 'Container not allowed for address',
+      params: { address: '10.0.0.1', container: 'echo' },
+    },
+  },
+};
+
+const aJob = { containers: ['echo'], data: { hello: 'world' } };
+
+export const submitJob = apiCall({
+  chapter: 'Jobs',
+  summary: 'Hand in a job',
+  description: 'Answered when the job is committed; from then on it ends in a result, whatever fails.',
+  body: jobRequestSchema,
+  bodyExamples: {
+    'one container': aJob,
+    'a chain': { containers: ['step-one', 'step-two'], data: { text: 'how do I make pizza?' } },
+  },
+  answers: {
+    200: { description: 'Accepted.', schema: acceptedSchema, examples: { accepted: { id: JOB_ID } } },
+    405: refused,
+  },
+  errors: ['DATABASE_UNAVAILABLE', 'SHUTTING_DOWN'],
+});
+
+export const submitBatch = apiCall({
+  chapter: 'Jobs',
+  summary: 'Hand in several jobs',
+  description: 'Each is accepted or refused on its own. Any content type is taken, as by a node.',
+  body: z.array(z.unknown()).describe('Jobs; what is none is refused in its place.'),
+  bodyExamples: { 'two jobs': [aJob, { containers: ['no-such-container'], data: {} }], none: [] },
+  answers: {
+    200: {
+      description: 'One answer for each job, in their order.',
+      schema: z.array(z.union([acceptedSchema, refusalSchema])),
+      examples: {
+        'one of two': [
+          { id: JOB_ID },
+          { error: 'Container not supported', params: { container: 'no-such-container' } },
+        ],
+      },
+    },
+  },
+  errors: ['DATABASE_UNAVAILABLE', 'SHUTTING_DOWN'],
+});
+
+export const readJobs = apiCall({
+  chapter: 'Jobs',
+  summary: 'Results of jobs, or the ids of all your jobs',
+  description:
+    'With `id`: rows of those jobs that are yours, finished ones first, then running ones, each in the order of the ' +
+    'request. Without: ids.',
+  query: z.object({
+    id: z.array(z.string()).optional().describe('Repeated for several jobs.'),
+    intermediate: z.string().optional().describe('`true` adds the outputs inside chains.'),
+    pending: z
+      .string()
+      .optional()
+      .describe('Without `id`: `true` only unfinished, `false` only finished jobs.'),
+  }),
+  parameterExamples: { id: [JOB_ID], intermediate: 'true', pending: 'false' },
+  headers: {
+    Prefer:
+      '`wait=4` waits up to 4 s for the first of these jobs to end (RFC 7240; the most is `MAX_WAIT_SECONDS`).',
+  },
+  answers: {
+    200: {
+      description: 'Rows, or ids.',
+      schema: z.union([z.array(resultRowSchema), z.array(z.string())]),
+      headers: { 'Preference-Applied': 'The wait that was granted.' },
+      examples: {
+        finished: [
+          { id: JOB_ID, result: { container: 'echo', output: { hello: 'world' } }, status: 'success' },
+        ],
+        failed: [{ id: JOB_ID, result: { container: 'echo', error: 'out of memory' }, status: 'failed' }],
+        running: [{ id: JOB_ID, result: null, status: 'running' }],
+        ids: [JOB_ID],
+      },
+    },
+  },
+  errors: ['DATABASE_UNAVAILABLE'],
+});
