@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { apiCall, type AnswerOf } from '../http/api-call.js';
 import { storableString } from '../http/api-input.js';
-import { aContainer, containerSchema } from '../protocol/node-info.js';
+import { aContainer, containerSchema, NODE_FEATURES } from '../protocol/node-info.js';
 
 /**
  * The admin API's calls about nodes: what they take and what they answer.
@@ -92,6 +92,7 @@ export const nodeSchema = z
     latencyMs: z.number().nullable().describe('How long its last /info took.'),
     version: z.string().nullable(),
     chain: z.object({ enabled: z.boolean(), address: z.string() }).nullable(),
+    features: z.array(z.enum(NODE_FEATURES)).describe('What its version and configuration let it do.'),
     containers: z.array(containerSchema),
     pending: z
       .object({ offchain: z.number(), onchain: z.number() })
@@ -128,6 +129,7 @@ const aNode = {
   latencyMs: 3.4,
   version: '1.4.0',
   chain: { enabled: false, address: '' },
+  features: ['proof', 'resources', 'stream'],
   containers: [aContainer],
   pending: { offchain: 3, onchain: 0 },
   foreign: 1,

@@ -37,7 +37,8 @@ export interface NodeInfo {
  * - `delegation`: delegated subscriptions as the current client sends them; since 1.0.0, with a chain
  * - `old-delegation`: those of the older form, with containers in plain text; before 1.0.0, with a chain
  */
-export type NodeFeature = 'proof' | 'stream' | 'resources' | 'delegation' | 'old-delegation';
+export const NODE_FEATURES = ['proof', 'stream', 'resources', 'delegation', 'old-delegation'] as const;
+export type NodeFeature = (typeof NODE_FEATURES)[number];
 
 /** What a node that says `version` and `chain` in `/info` can do; a version that is none counts as the newest. */
 export function featuresOf({
