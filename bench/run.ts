@@ -31,6 +31,19 @@ const BENCHES: Readonly<Record<string, { about: string; load: () => Promise<Benc
     about: 'the dispatch policy under virtual time, against an omniscient bound and other policies',
     load: () => import('./dispatch/bench.js'),
   },
+  fleet: {
+    about:
+      'a burst through a whole gateway, against what the slots of its nodes allow; other policies beside it',
+    load: () => import('./fleet.js'),
+  },
+  limits: {
+    about: 'jobs a minute from three nodes at their default rate limits, and how many requests those refuse',
+    load: () => import('./limits.js'),
+  },
+  stall: {
+    about: 'what the gateway adds to one POST where nodes stall on reused connections',
+    load: () => import('./stall.js'),
+  },
 };
 
 const HELP = `Usage: npm run bench -- <name> [--quick] [--json] [--seed N]

@@ -13,6 +13,7 @@ export interface ControlledNode {
   readonly containers: readonly string[];
   readonly slots: number;
   readonly load: object;
+  readonly replies: Readonly<Record<number, number>>;
   readonly faults: Faults;
   readonly executions: readonly Execution[];
   readonly received: readonly ReceivedRequest[];
@@ -23,7 +24,7 @@ export interface ControlledNode {
  * The emulator's own routes under `/__emulator/`, for other processes. They pass by every fault but a
  * closed port, and by the rate limiter.
  *
- * - `GET state`: name, containers, load and faults
+ * - `GET state`: name, containers, load, replies by status and faults
  * - `PUT faults`: an object of fault settings; faults it does not name are switched off
  * - `POST restart`: answered 202 first, then the node restarts; body `{"downMs"?: number}`
  * - `GET executions?from=N`: the execution log, from the Nth entry
@@ -62,7 +63,7 @@ export class ControlSurface {
   }
 
   #state(): object {
-    const { name, url, containers, slots, load, faults, executions } = this.node;
+    const { name, url, containers, slots, load, replies, faults, executions } = this.node;
     return {
       name,
       url,
@@ -70,6 +71,7 @@ export class ControlSurface {
       slots: Number.isFinite(slots) ? slots : null,
       ...load,
       executions: executions.length,
+      replies,
       faults: faults.active,
     };
   }

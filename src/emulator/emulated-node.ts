@@ -48,6 +48,7 @@ export class EmulatedNode {
   readonly #log: ExecutionLog;
   readonly #requests: RequestLog | undefined;
   readonly #scripted = new ScriptedAnswers();
+  readonly #replies = new Map<number, number>();
   readonly #control: ControlSurface;
   #frontDoor: FrontDoor;
   /** No process: the port stays closed whatever the faults say. */
@@ -113,6 +114,11 @@ export class EmulatedNode {
   /** The requests received, oldest first; the last 10,000 of them. The control surface's own are not kept. */
   get received(): ReceivedRequest[] {
     return this.#requests?.requests ?? [];
+  }
+
+  /** How many replies had each status since the start, restarts included. */
+  get replies(): Readonly<Record<number, number>> {
+    return Object.fromEntries(this.#replies);
   }
 
   /** Every container execution since the start, restarts included, in order of start. */
@@ -223,6 +229,7 @@ export class EmulatedNode {
         this.#requests?.record(request);
         this.events.emit('received', request);
       },
+      onReplied: (status) => this.#replies.set(status, (this.#replies.get(status) ?? 0) + 1),
       limiter: rateLimit === false ? undefined : new RateLimiter(rateLimit),
       cost: new SerialCost(this.#setup.requestCostMs),
       bodyLimitBytes: BODY_LIMIT_BYTES,

@@ -18,6 +18,8 @@ export interface FrontDoorParts {
   readonly scripted: ScriptedAnswers;
   /** Called when a request has been read, before anything is done about it. */
   onReceived(request: ReceivedRequest): void;
+  /** Called with the status of every reply that leaves. */
+  onReplied(status: number): void;
   /** undefined: no limit */
   readonly limiter: RateLimiter | undefined;
   readonly cost: SerialCost;
@@ -117,6 +119,7 @@ export class FrontDoor {
 
   #send(response: ServerResponse, reply: Reply, extra: Reply['headers'] = [], isReused: boolean): void {
     const { socket } = response;
+    this.parts.onReplied(reply.status);
     const pairs = [
       ['content-type', reply.contentType] as const,
       ['content-length', String(reply.body.length)] as const,
@@ -137,6 +140,7 @@ export class FrontDoor {
     headers: Reply['headers'] = [],
   ): Promise<void> {
     const { socket } = response;
+    this.parts.onReplied(200);
     writeHead(response, 200, [['content-type', 'text/html; charset=utf-8'], ...headers]);
     const end = await answer.stream({
       get closed() {

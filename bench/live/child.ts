@@ -1,0 +1,92 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const DIST = join(import.meta.dirname, '../../dist');
+const START_LIMIT_MS = 60_000;
+const STOP_LIMIT_MS = 20_000;
+
+/** A program of this project in a process of its own, as it was built. */
+export class Child {
+  private constructor(
+    private readonly child: ChildProcess,
+    /** What its first line of the awaited form named. */
+    readonly said: string,
+  ) {}
+
+  /**
+   * @param program file under `dist/`
+   * @param announces a line of its output that tells that it is ready; the first group is kept as `said`
+   * @throws Error when it was not built, ends, or says nothing of that form in a minute
+   */
+  static async start(
+    program: string,
+    args: readonly string[],
+    environment: Readonly<Record<string, string>>,
+    announces: RegExp,
+  ): Promise<Child> {
+    const path = join(DIST, program);
+    if (!existsSync(path)) throw new Error(`dist/${program} is missing: run npm run build first`);
+    const child = spawn(process.execPath, [path, ...args], {
+      env: { PATH: process.env['PATH'] ?? '', ...environment },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+      return new Child(child, await announcement(child, program, announces));
+    } catch (error) {
+      await end(child);
+      throw error;
+    }
+  }
+
+  /** Processor time that it has used so far, in s; NaN where the system does not tell. */
+  processorSeconds(): number {
+    try {
+      // After the name, which may hold anything but is in brackets: state is field 3, utime 14, stime 15, in ticks of 10 ms.
+      const fields =
+        readFileSync(`/proc/${this.child.pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+      return (Number(fields[11]) + Number(fields[12])) / 100;
+    } catch {
+      return NaN;
+    }
+  }
+
+  /** Ends it as operators do; kills it when that takes too long. Safe twice. */
+  async stop(): Promise<void> {
+    await end(this.child);
+  }
+}
+
+async function announcement(child: ChildProcess, program: string, announces: RegExp): Promise<string> {
+  const lines = createInterface({ input: child.stdout as NonNullable<typeof child.stdout> });
+  return new Promise((resolve, reject) => {
+    const fail = (problem: string): void => reject(new Error(`${program} ${problem}`));
+    const timer = setTimeout(() => fail(`says nothing after ${START_LIMIT_MS} ms`), START_LIMIT_MS);
+    child.once('error', reject);
+    child.once('exit', (code) => {
+      clearTimeout(timer);
+      fail(`ended with ${code} before it was ready`);
+    });
+    lines.on('line', (line) => {
+      // Log entries are warnings, which are worth reading.
+      if (line.startsWith('{')) process.stderr.write(`${line}\n`);
+      const said = announces.exec(line)?.[1];
+      if (said === undefined) return;
+      clearTimeout(timer);
+      resolve(said);
+    });
+  });
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGTERM');
+  const isLate = await Promise.race([exited.then(() => false), sleep(STOP_LIMIT_MS, true, { ref: false })]);
+  if (!isLate) return;
+  child.kill('SIGKILL');
+  await exited;
+}

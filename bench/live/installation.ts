@@ -1,0 +1,87 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Child } from './child.js';
+
+/** An emulated node in a process of its own. */
+export interface LiveNode {
+  readonly url: string;
+  /** What it counted since its start. */
+  state(): Promise<NodeCounts>;
+}
+
+export interface NodeCounts {
+  readonly executions: number;
+  readonly pending: number;
+  /** Replies by status. */
+  readonly replies: Readonly<Record<string, number>>;
+}
+
+/** A gateway with its nodes, each a process, and a database of its own in a temporary folder. */
+export interface Installation {
+  readonly url: string;
+  readonly nodes: readonly LiveNode[];
+  /** Processor time that the gateway has used so far, its database not counted, in s; NaN if unknown. */
+  processorSeconds(): number;
+}
+
+export interface InstallationOptions {
+  /** For each node, what it is told on its command line (`npm run emulator -- --help`). */
+  readonly nodes: readonly (readonly string[])[];
+  /** Settings of the gateway. The database is always the embedded one, as it comes: fsync on. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Starts an installation, uses it, and takes everything away again, also after a failure or on SIGINT.
+ * @throws Error when a part does not start; whatever `use` throws
+ */
+export async function withInstallation<T>(
+  { nodes, settings = {} }: InstallationOptions,
+  use: (installation: Installation) => Promise<T>,
+): Promise<T> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'infernet-gateway-bench-'));
+  const started: Child[] = [];
+  let ending: Promise<void> | undefined;
+  const end = (): Promise<void> => (ending ??= takeAway(started, dataDir));
+  const interrupted = (): void => void end().finally(() => process.exit(130));
+  process.once('SIGINT', interrupted);
+  process.once('SIGTERM', interrupted);
+  try {
+    for (const args of nodes) {
+      const given = ['--port', '0', ...args];
+      started.push(await Child.start('emulator/main.js', given, {}, /(http:\S+)$/));
+    }
+    const urls = started.map(({ said }) => said);
+    const environment = {
+      HOST: '127.0.0.1',
+      PORT: '0',
+      LOG_LEVEL: 'error',
+      DATA_DIR: dataDir,
+      NODES: urls.join(','),
+      ...settings,
+    };
+    const gateway = await Child.start('main.js', [], environment, /gateway listens on (\S+)/);
+    started.push(gateway);
+    return await use({
+      url: gateway.said,
+      nodes: urls.map((url) => ({ url, state: () => stateOf(url) })),
+      processorSeconds: () => gateway.processorSeconds(),
+    });
+  } finally {
+    process.off('SIGINT', interrupted);
+    process.off('SIGTERM', interrupted);
+    await end();
+  }
+}
+
+/** The gateway first: it stops its database, and its nodes should not vanish before it. */
+async function takeAway(started: readonly Child[], dataDir: string): Promise<void> {
+  for (const child of [...started].reverse()) await child.stop();
+  await rm(dataDir, { recursive: true, force: true });
+}
+
+async function stateOf(url: string): Promise<NodeCounts> {
+  const reply = await fetch(`${url}/__emulator/state`);
+  return (await reply.json()) as NodeCounts;
+}
