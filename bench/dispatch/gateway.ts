@@ -70,7 +70,7 @@ export class Gateway implements Balancer {
   protected settle(number: number, nodeId: string, ok: boolean, unseenMs: number): void {
     const { policy, world } = this;
     const job = needsOf(number);
-    policy.ended(nodeId, job, ok ? 'succeeded' : 'faulted', world.nowMs, unseenMs);
+    policy.ended(nodeId, job, ok ? 'succeeded' : 'faulted', world.nowMs, { unseenMs });
     if (ok) {
       policy.forget(job.id);
       world.finish(number);

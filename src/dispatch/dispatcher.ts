@@ -176,11 +176,14 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   /**
    * A delivered job is over, or was not there; its place on the node is free.
    * @param unseenMs for how long it may have been over before that was seen
+   * @param overtook how many earlier jobs of its kind the node was still working on then; left out if that follows from
+   *   what was reported as ended before, because ends are seen at once
    */
-  ended({ attempt, containers }: DeliveredJob, ending: Ending, unseenMs: number): void {
+  ended({ attempt, containers }: DeliveredJob, ending: Ending, unseenMs: number, overtook?: number): void {
     const { nodeId, jobId } = attempt;
     if (this.counts(attempt)) {
-      this.policy.ended(nodeId, { id: jobId, containers }, ending, performance.now(), unseenMs);
+      const seen = { unseenMs, overtook };
+      this.policy.ended(nodeId, { id: jobId, containers }, ending, performance.now(), seen);
     }
     this.pumpSoon();
   }

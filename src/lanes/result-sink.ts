@@ -15,7 +15,7 @@ import type { NodeEnding, ResultSink } from '../results/collector.js';
 const HIDDEN_PAUSE_MS = 60_000;
 
 /** It is not on the node any more, for no fault that teaches anything. */
-const GONE: NodeEnding = { ending: 'gone', unseenMs: 0 };
+const GONE: NodeEnding = { ending: 'gone', unseenMs: 0, overtook: 0 };
 
 /** What a collector's findings mean for the rest of the gateway: committed first, then the place on the node is free. */
 @Injectable()
@@ -35,24 +35,24 @@ export class ResultSinks {
   /** @param onEnded called when a job is over on the node */
   for(node: FleetNode, onEnded: () => void): ResultSink {
     const { dispatcher, attempts, results, settings } = this;
-    const ended = (job: DeliveredJob, { ending, unseenMs }: NodeEnding): void => {
-      dispatcher.ended(job, ending, unseenMs);
+    const ended = (job: DeliveredJob, { ending, unseenMs, overtook }: NodeEnding): void => {
+      dispatcher.ended(job, ending, unseenMs, overtook);
       onEnded();
     };
     return {
       async finish(job, finished, end) {
         await results.finish(finished);
-        ended(job, end);
+        ended(job, end());
       },
       async confirm({ attempt }) {
         await attempts.accepted(attempt, undefined);
       },
-      retry: async (job, verdict, finished, ending) => {
+      retry: async (job, verdict, finished, end) => {
         const limit = Math.min(settings.maxAttempts, verdict.limit ?? Infinity);
-        const last = (end: Exhaustion): FinishedAttempt =>
-          verdict.lastResort === 'as-it-is' ? finished : gaveUp(job, end, 'failed');
+        const last = (exhaustion: Exhaustion): FinishedAttempt =>
+          verdict.lastResort === 'as-it-is' ? finished : gaveUp(job, exhaustion, 'failed');
         await this.retries.take(job.attempt, { state: 'failed', reason: verdict.reason }, limit, last);
-        ended(job, ending);
+        ended(job, end());
       },
       lost: async (job, reason) => {
         const last = (end: Exhaustion): FinishedAttempt => gaveUp(job, end, 'lost');

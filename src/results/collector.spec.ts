@@ -1,10 +1,11 @@
+import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { DeliveredJob } from '../dispatch/dispatcher.js';
 import { EmulatedNode } from '../emulator/emulated-node.js';
 import type { FinishedAttempt } from '../jobs/results-store.js';
 import { FleetNode } from '../nodes/node.js';
 import { NodeClient } from '../nodes/node-client.js';
-import { Collector, type CollectorOptions, type ResultSink } from './collector.js';
+import { Collector, type CollectorOptions, type NodeEnding, type ResultSink } from './collector.js';
 
 /*
  * Real: the collector, the client, the node and its sockets. Fake: the sink, which writes down what it is told. The
@@ -14,12 +15,16 @@ import { Collector, type CollectorOptions, type ResultSink } from './collector.j
 class RecordingSink implements ResultSink {
   readonly news: string[] = [];
   readonly finished = new Map<string, FinishedAttempt>();
+  readonly ends = new Map<string, NodeEnding>();
   /** The next so many commits fail. */
   failures = 0;
   private readonly waiting: (() => void)[] = [];
 
-  finish = async (job: DeliveredJob, finished: FinishedAttempt): Promise<void> => {
+  finish: ResultSink['finish'] = async (job, finished, end) => {
     this.finished.set(job.attempt.jobId, finished);
+    // As after a commit: the whole reply was read meanwhile.
+    await new Promise((resolve) => setImmediate(resolve));
+    this.ends.set(job.attempt.jobId, end());
     await this.note(`${finished.state} ${job.attempt.jobId}`);
   };
   confirm = (job: DeliveredJob): Promise<void> => this.note(`confirmed ${job.attempt.jobId}`);
@@ -108,6 +113,10 @@ function delivered(id: string, containers = ['echo'], certain = true): Delivered
 }
 const questions = (): string[] =>
   node.received.filter(({ method }) => method === 'GET').map(({ path }) => path);
+
+async function untilAsked(times: number): Promise<void> {
+  while (questions().length < times) await once(node.events, 'received');
+}
 
 describe('Collector', () => {
   it('asks for many jobs with one question and hands over the exact bytes', async () => {
@@ -200,6 +209,28 @@ describe('Collector', () => {
     await sink.heard(3);
     expect([...sink.news].sort()).toEqual(['failed big', 'succeeded a', 'succeeded c']);
     expect(sink.finished.get('big')?.reason).toBe('The result is larger than 2000 bytes');
+  });
+
+  it('tells which jobs a job has overtaken: those that still ran as it was seen to have ended', async () => {
+    const jobs = [
+      await submitted('long', { ms: 60_000 }, ['delay']),
+      await submitted('done', { ms: 0 }, ['delay']),
+      await submitted('other', { ms: 60_000 }, ['delay', 'echo']),
+      await submitted('short', { ms: 50 }, ['delay']),
+    ];
+    for (const each of jobs) collector.watch(each);
+    await sink.heard(2);
+    expect(sink.news).toEqual(['succeeded done', 'succeeded short']);
+    expect([sink.ends.get('done')?.overtook, sink.ends.get('short')?.overtook]).toEqual([1, 1]);
+  });
+
+  it('asks in passing about a job that is not due, if one that came after it is', async () => {
+    collector.watch(await submitted('old', { ms: 60_000 }, ['delay']), Date.now() - 10_000);
+    await untilAsked(1);
+    collector.watch(await submitted('young', { ms: 0 }, ['delay']));
+    await sink.heard(1);
+    expect(questions()).toEqual(['/api/jobs?id=old', '/api/jobs?id=old&id=young']);
+    expect(sink.ends.get('young')?.overtook).toBe(1);
   });
 
   it('asks at once about a job that a caller waits for', async () => {

@@ -17,14 +17,19 @@ import { verdictOf, type Verdict } from './verdict.js';
 /** How a job ended on its node, for whoever learns from that. */
 export interface NodeEnding {
   readonly ending: Ending;
-  /** For how long it may have been over before it was seen to be, in ms. */
+  /** For how long it may have been over before that was seen and committed, in ms. */
   readonly unseenMs: number;
+  /** How many jobs of its kind the node had accepted before it and was seen to work on still when it had ended. */
+  readonly overtook: number;
 }
 
-/** Where collected results go. Each promise resolves when what it says is committed. */
+/**
+ * Where collected results go. Each promise resolves when what it says is committed; how a job ended is to be asked after
+ * that, when all rows of the reply have been read.
+ */
 export interface ResultSink {
   /** The job is over. */
-  finish(job: DeliveredJob, finished: FinishedAttempt, end: NodeEnding): Promise<void>;
+  finish(job: DeliveredJob, finished: FinishedAttempt, end: () => NodeEnding): Promise<void>;
   /** The node has a job of which that was not certain. */
   confirm(job: DeliveredJob): Promise<void>;
   /** The job ended in a way that another attempt may not; `finished` is delivered if there is none left. */
@@ -32,7 +37,7 @@ export interface ResultSink {
     job: DeliveredJob,
     verdict: Verdict & { kind: 'retry' },
     finished: FinishedAttempt,
-    end: NodeEnding,
+    end: () => NodeEnding,
   ): Promise<void>;
   /** The node had accepted the job and does not have it any more. */
   lost(job: DeliveredJob, reason: string): Promise<void>;
@@ -75,6 +80,8 @@ interface Watch {
   busy: boolean;
 }
 
+/** So many jobs are asked about in passing, for what they tell of others. */
+const MAX_COMPANIONS = 48;
 /** More ids would not fit a node's 16 KiB request head; docs/protocol.md §1. */
 const MAX_IDS = 200;
 /** Pause between two questions to a node, and after one that failed, in ms. */
@@ -206,7 +213,8 @@ export class Collector {
 
   /**
    * The jobs to ask about now: of one kind, as many as the reply may hold, those that callers wait for first. What is
-   * due before the next question could leave comes along.
+   * due before the next question could leave comes along, and so do some that the node has had for longer than these: an
+   * end tells how many jobs run there at once only if it is known which earlier ones had not ended by then.
    */
   private takeDue(): Watch[] {
     const now = Date.now();
@@ -216,23 +224,49 @@ export class Collector {
     const first = due[0];
     if (first === undefined) return [];
     const alike = due.filter((watch) => isChain(watch) === isChain(first));
+    alike.push(...this.companionsOf(alike));
     const taken = alike.slice(0, this.sizes.fit(alike.map((watch) => kindOf(watch.job))));
     for (const watch of taken) watch.busy = true;
     // Asked in order of dispatch, their ends come in that order, and none seems to have overtaken another.
     return taken.sort((a, b) => a.since - b.since);
   }
 
+  /** Jobs that came before the last of these and are not due yet, the first first. */
+  private companionsOf(due: readonly Watch[]): Watch[] {
+    const [first] = due;
+    if (first === undefined) return [];
+    const last = Math.max(...due.map(({ since }) => since));
+    const known = new Set(due);
+    const companions: Watch[] = [];
+    for (const watch of this.watches.values()) {
+      if (watch.since > last || companions.length === MAX_COMPANIONS) break;
+      if (!watch.busy && !known.has(watch) && isChain(watch) === isChain(first)) companions.push(watch);
+    }
+    return companions;
+  }
+
+  /** What the end of a job tells that was asked about at that time. */
+  private endOf(watch: Watch, ending: Ending, askedAt: number): NodeEnding {
+    const unseenMs = Math.max(0, Date.now() - watch.openAt);
+    const kind = kindOf(watch.job);
+    let overtook = 0;
+    for (const earlier of this.watches.values()) {
+      if (earlier === watch) break;
+      if (earlier.openAt >= askedAt && earlier.seen && kindOf(earlier.job) === kind) overtook += 1;
+    }
+    return { ending, unseenMs, overtook };
+  }
+
   private async takeRow(watch: Watch, row: ResultRow | OversizeRow, askedAt: number): Promise<void> {
     const { job } = watch;
     if (!watch.seen && !job.certain) await this.sink.confirm(job).catch(() => undefined);
     watch.seen = true;
-    const unseenMs = Math.max(0, Date.now() - watch.openAt);
     if (this.doubtedSince !== undefined && watch.since > this.doubtedSince) this.believeAgain();
     if ('oversize' in row) {
       const reason = `The result is larger than ${this.options.maxResultBytes} bytes`;
       const result = failureResult(job.containers, reason);
       const failed = { attempt: job.attempt, state: 'failed', reason, result, intermediate: null } as const;
-      return this.conclude(watch, () => this.sink.finish(job, failed, { ending: 'failed', unseenMs }));
+      return this.conclude(watch, () => this.sink.finish(job, failed, () => this.endOf(watch, 'failed', askedAt)));
     }
     if (row.status === 'running') {
       watch.openAt = askedAt;
@@ -249,7 +283,7 @@ export class Collector {
       result: row.result,
       intermediate: row.intermediate ?? null,
     };
-    const end = { ending: endingOf(verdict), unseenMs };
+    const end = (): NodeEnding => this.endOf(watch, endingOf(verdict), askedAt);
     await this.conclude(watch, () =>
       verdict.kind === 'final'
         ? this.sink.finish(job, finished, end)

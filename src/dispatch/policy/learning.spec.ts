@@ -34,7 +34,7 @@ describe('slots', () => {
       const sent = policy.release(nowMs);
       for (const { job } of sent) policy.accepted('1', job, nowMs);
       nowMs += 1_000;
-      for (const { job } of sent) policy.ended('1', job, 'succeeded', nowMs, unseenMs);
+      for (const { job } of sent) policy.ended('1', job, 'succeeded', nowMs, { unseenMs });
       return sent.length;
     };
     const lateSeen = Array.from({ length: 9 }, () => look(1_000));

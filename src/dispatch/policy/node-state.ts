@@ -27,8 +27,8 @@ export interface LaneSummary {
 /** A summary that is older than this says nothing any more, in ms. */
 const SUMMARY_LASTS_MS = 2_000;
 
-/** Share of the newest end in how late ends are seen. */
-const UNSEEN_SHARE = 1 / 8;
+/** Share of the newest sample in how late ends are seen, and in how long jobs are on their way. */
+const NEWEST_SHARE = 1 / 8;
 
 /** A node and what concerns it as a whole; what concerns one kind of job there is a `Pair`. */
 export class NodeState {
@@ -44,6 +44,8 @@ export class NodeState {
   budgetAtMs = 0;
   /** How long a result may be there before the gateway sees it, as it was lately. */
   collectsEveryMs = 0;
+  /** How long a job is on its way to the node, from the choice until the node has it, as it was lately. */
+  handoverMs = 0;
   readonly breaker = new Breaker();
   readonly pairs = new Map<string, Pair>();
   private summary: LaneSummary | undefined;
@@ -66,7 +68,12 @@ export class NodeState {
 
   /** An end was seen that may have been there for so long. */
   sawLate(unseenMs: number): void {
-    this.collectsEveryMs += UNSEEN_SHARE * (unseenMs - this.collectsEveryMs);
+    this.collectsEveryMs += NEWEST_SHARE * (unseenMs - this.collectsEveryMs);
+  }
+
+  /** The node took a job that was on its way for so long. */
+  tookAfter(onItsWayMs: number): void {
+    this.handoverMs += NEWEST_SHARE * (onItsWayMs - this.handoverMs);
   }
 
   supports(features: readonly NodeFeature[]): boolean {

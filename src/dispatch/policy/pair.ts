@@ -34,6 +34,17 @@ export type Ending =
   /** It is not there any more: lost, cancelled, taken back. */
   | 'gone';
 
+/** How a job's end was seen. */
+export interface Sighting {
+  /** For how long it may have been over already when that was seen, in ms; 0 if ends are seen at once. */
+  readonly unseenMs: number;
+  /**
+   * How many earlier jobs of its kind the node was still working on at that time. Left out: all that have not ended as
+   * far as is known, which is right only where ends are seen at once, and in their order.
+   */
+  readonly overtook?: number | undefined;
+}
+
 /** What a restart keeps of a pair. */
 export interface SavedPair {
   readonly slots: SavedSlots;
@@ -118,10 +129,12 @@ export class Pair {
     this.stallProbeAtMs = nowMs + this.stallPause * this.serviceMs;
   }
 
-  /** Jobs that finish between two looks at the node without the gateway knowing. */
+  /** Jobs that finish on the node before the gateway knows of it and the next ones are there. */
   private get unseen(): number {
     const { slots } = this.learner;
-    const byService = Math.min(slots, Math.ceil((this.node.collectsEveryMs * slots) / this.serviceMs - 0.1));
+    const { collectsEveryMs, handoverMs } = this.node;
+    const finished = ((collectsEveryMs + handoverMs) * slots) / this.serviceMs;
+    const byService = Math.min(slots, Math.ceil(finished - 0.1));
     return Math.max(byService, this.room);
   }
 
@@ -212,15 +225,14 @@ export class Pair {
   accepted(jobId: string, nowMs: number): void {
     const sent = this.byId.get(jobId);
     if (sent === undefined || sent.adopted) return;
+    this.node.tookAfter(nowMs - sent.sentAtMs);
     sent.sentAtMs = nowMs;
     if (!Number.isNaN(sent.startedAtMs)) sent.startedAtMs = Math.max(sent.startedAtMs, nowMs);
   }
 
-  /**
-   * @param unseenMs how long it may have been over already when it was seen to be
-   * @returns how long it was in service, in ms, if that says something
-   */
-  remove(jobId: string, succeeded: boolean, nowMs: number, unseenMs: number): number | undefined {
+  /** @returns how long it was in service, in ms, if that says something */
+  remove(jobId: string, succeeded: boolean, nowMs: number, seen: Sighting): number | undefined {
+    const { unseenMs, overtook } = seen;
     const newest = this.byId.get(jobId);
     if (newest === undefined) return undefined;
     const isYoungest = this.last === newest;
@@ -235,7 +247,7 @@ export class Pair {
     const count = this.count + 1;
     const before = this.learner.slots;
     const shares = this.learner.succeeded({
-      position: count > before ? this.positionOf(sent) : 1,
+      position: count > before ? (overtook === undefined ? this.positionOf(sent) : overtook + 1) : 1,
       crowd: sent.crowd,
       count,
       durationMs: Math.max(1, endedMs - sent.sentAtMs),

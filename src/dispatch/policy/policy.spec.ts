@@ -74,7 +74,7 @@ describe('limits', () => {
     const before = window();
     policy.place(jobNeeds(1), 0);
     policy.accepted('1', jobNeeds(1), 0);
-    policy.ended('1', jobNeeds(1), 'failed', 0, 8_000);
+    policy.ended('1', jobNeeds(1), 'failed', 0, { unseenMs: 8_000 });
     expect(window()).toBeGreaterThan(before);
   });
 });

@@ -10,7 +10,7 @@ import { HeldJobs, indexOfNext, type JobClass } from './held-jobs.js';
 import { kindKey, type Kind } from './kind.js';
 import { Kinds, type SavedLane } from './kinds.js';
 import { NodeState, type LaneSummary, type NodeView } from './node-state.js';
-import type { Ending, Pair } from './pair.js';
+import type { Ending, Pair, Sighting } from './pair.js';
 import type { Decision, JobNeeds, Placement, PolicyOptions } from './placement.js';
 import { Rescuer, type Rescue } from './rescuer.js';
 import { ruleOf, type Request, type Rule } from './rules.js';
@@ -56,6 +56,9 @@ import { ruleOf, type Request, type Rule } from './rules.js';
 
 /** More submissions open at one node would only queue up in front of its single event loop. */
 export const MAX_UNANSWERED = 32;
+
+/** For ends that are seen as they happen, in their order. */
+const AT_ONCE: Sighting = { unseenMs: 0 };
 
 export class Policy {
   private readonly rule: Rule;
@@ -203,7 +206,7 @@ export class Policy {
     if (node === undefined) return;
     node.unanswered = Math.max(0, node.unanswered - 1);
     node.breaker.trialSaidNothing();
-    this.takeOff(node, job, 'gone', nowMs, 0);
+    this.takeOff(node, job, 'gone', nowMs, AT_ONCE);
     if (fault) this.faulted(nodeId, nowMs);
   }
 
@@ -248,11 +251,11 @@ export class Policy {
 
   /**
    * A job that the node had accepted is over there.
-   * @param unseenMs how long that may have been so before it was seen, 0 if it is seen at once
+   * @param seen how that was seen: at once, if left out
    */
-  ended(nodeId: string, job: JobNeeds, ending: Ending, nowMs: number, unseenMs = 0): void {
+  ended(nodeId: string, job: JobNeeds, ending: Ending, nowMs: number, seen: Sighting = AT_ONCE): void {
     const node = this.nodes.get(nodeId);
-    if (node !== undefined) this.takeOff(node, job, ending, nowMs, unseenMs);
+    if (node !== undefined) this.takeOff(node, job, ending, nowMs, seen);
   }
 
   /** Jobs of nodes that stand still, to be started elsewhere; each is named once. To be asked about once a second. */
@@ -365,13 +368,13 @@ export class Policy {
     return barrierAt(pair, { window, maxUnanswered, ownBudget }, nowMs);
   }
 
-  private takeOff(node: NodeState, job: JobNeeds, ending: Ending, nowMs: number, unseenMs: number): void {
+  private takeOff(node: NodeState, job: JobNeeds, ending: Ending, nowMs: number, seen: Sighting): void {
     const kind = this.kinds.of(job.containers);
     const pair = node.pairs.get(kind.key);
     if (pair === undefined || !pair.has(job.id)) return;
     node.outstanding = Math.max(0, node.outstanding - 1);
-    if (ending !== 'gone') node.sawLate(unseenMs);
-    const serviceMs = pair.remove(job.id, ending === 'succeeded', nowMs, unseenMs);
+    if (ending !== 'gone') node.sawLate(seen.unseenMs);
+    const serviceMs = pair.remove(job.id, ending === 'succeeded', nowMs, seen);
     if (pair.stuck) this.unstick(pair, ending === 'gone', nowMs);
     if (ending === 'faulted') {
       if (pair.breaker.failed(nowMs)) kind.expire();
