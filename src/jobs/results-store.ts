@@ -62,7 +62,7 @@ export class ResultsStore {
     const bytes = packBytes(items.flatMap(({ result, intermediate }) => [result, intermediate]));
     const even = (_: unknown, index: number): boolean => index % 2 === 0;
     const odd = (_: unknown, index: number): boolean => index % 2 === 1;
-    await this.database.$executeRaw`
+    const over = await this.database.$queryRaw<{ id: string }[]>`
       WITH input AS (
         SELECT * FROM unnest(
           ${items.map(({ attempt }) => attempt.id)}::uuid[],
@@ -96,12 +96,17 @@ export class ResultsStore {
         WHERE attempts.id = input.attempt_id AND attempts.finished_at IS NULL),
       spent AS (
         DELETE FROM job_requests USING candidate JOIN won ON won.id = candidate.job_id
-        WHERE job_requests.job_id = won.id AND candidate.state = 'succeeded' AND NOT ${this.settings.keepRequests})
-      INSERT INTO job_results (job_id, generation, result, intermediate)
-      SELECT job_id, generation, substring(results FROM result_at FOR result_length),
-             substring(results FROM intermediate_at FOR intermediate_length)
-      FROM packed, candidate JOIN won ON won.id = candidate.job_id`;
-    const ids = items.map(({ attempt }) => attempt.jobId);
+        WHERE job_requests.job_id = won.id AND candidate.state = 'succeeded' AND NOT ${this.settings.keepRequests}),
+      stored AS (
+        INSERT INTO job_results (job_id, generation, result, intermediate)
+        SELECT job_id, generation, substring(results FROM result_at FOR result_length),
+               substring(results FROM intermediate_at FOR intermediate_length)
+        FROM packed, candidate JOIN won ON won.id = candidate.job_id)
+      -- Those that were over before count: of a commit whose answer was lost nobody has heard yet.
+      SELECT DISTINCT input.job_id AS id FROM input JOIN jobs ON jobs.id = input.job_id
+      WHERE jobs.finished_at IS NOT NULL OR input.job_id IN (SELECT id FROM won)`;
+    // A late result of an earlier generation is not the end of the one that goes on.
+    const ids = over.map(({ id }) => id);
     for (const id of ids) this.events.emit('finished', id);
     void this.broadcast.publish('finished', ids);
     return items.map(() => undefined);

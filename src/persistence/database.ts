@@ -38,10 +38,12 @@ export class Database extends PrismaClient implements OnApplicationShutdown {
       application_name: 'infernet-gateway',
     };
     const names = new StatementNames();
-    super({ adapter: new PrismaPg(pool, {
-      onPoolError: options.onConnectionLost,
-      statementNameGenerator: ({ sql }) => names.of(sql),
-    }) });
+    super({
+      adapter: new PrismaPg(pool, {
+        onPoolError: options.onConnectionLost,
+        statementNameGenerator: ({ sql }) => names.of(sql),
+      }),
+    });
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -266,7 +266,9 @@ export class Collector {
       const reason = `The result is larger than ${this.options.maxResultBytes} bytes`;
       const result = failureResult(job.containers, reason);
       const failed = { attempt: job.attempt, state: 'failed', reason, result, intermediate: null } as const;
-      return this.conclude(watch, () => this.sink.finish(job, failed, () => this.endOf(watch, 'failed', askedAt)));
+      return this.conclude(watch, () =>
+        this.sink.finish(job, failed, () => this.endOf(watch, 'failed', askedAt)),
+      );
     }
     if (row.status === 'running') {
       watch.openAt = askedAt;
