@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { apiCall } from '../http/api-call.js';
 import { repeatable } from '../http/api-input.js';
-import { NODE_ID } from './node-calls.js';
+import { budgetSchema, NODE_ID } from './node-calls.js';
 
 /** How each node stands with jobs for the containers asked about. Times in ms. */
 export const explanationSchema = z
@@ -26,6 +26,7 @@ export const explanationSchema = z
           outstanding: z.int(),
           foreign: z.number(),
           budgetInMs: z.number().describe('How long its rate limit makes the next request wait.'),
+          budget: budgetSchema,
         }),
       )
       .describe('Those that may have the job first, soonest first.'),
@@ -61,6 +62,7 @@ export const explainCall = apiCall({
               outstanding: 0,
               foreign: 0,
               budgetInMs: 0,
+              budget: { create_job: { limit: 60, left: 57, waitMs: 0 } },
             },
           ],
         },

@@ -1,9 +1,11 @@
 import { Controller, Get, UseGuards } from '@nestjs/common';
 import { Dispatcher } from '../dispatch/dispatcher.js';
+import { UNAVAILABLE } from '../dispatch/policy/explain.js';
 import { ApiCall, Input, type AnswerOf, type InputOf } from '../http/api-call.js';
 import { Fleet } from '../nodes/fleet.js';
 import { AdminGuard } from './admin.guard.js';
 import { explainCall, explanationSchema } from './explain-call.js';
+import { budgetView } from './node-view.js';
 
 /** Why jobs go where they go, or wait. */
 @Controller('admin/explain')
@@ -20,12 +22,14 @@ export class ExplainController {
   explain(@Input() { query }: InputOf<typeof explainCall>): AnswerOf<typeof explanationSchema> {
     const { containers, choice, waiting, nodes } = this.dispatcher.explain(query.container);
     const rows = nodes.map(({ nodeId, notEligible, ...rest }) => {
-      const { url, name } = this.fleet.get(nodeId)?.config ?? { url: null, name: null };
+      const fleetNode = this.fleet.get(nodeId);
+      const { url, name } = fleetNode?.config ?? { url: null, name: null };
       return {
         node: { id: nodeId, name, url },
         eligible: notEligible === undefined,
-        reason: notEligible ?? null,
+        reason: (notEligible === UNAVAILABLE ? fleetNode?.whyUnavailable : undefined) ?? notEligible ?? null,
         ...rest,
+        budget: fleetNode === undefined ? {} : budgetView(fleetNode),
       };
     });
     rows.sort(

@@ -73,6 +73,11 @@ const kindSchema = z
   })
   .meta({ id: 'NodeKind', description: 'What was learned of one kind of job on the node.' });
 
+/** How fast a node may be asked. */
+export const budgetSchema = z
+  .record(z.string(), z.object({ limit: z.number(), left: z.number(), waitMs: z.number() }))
+  .describe('For each route that the node limits: requests left, and how long the next one waits.');
+
 /** A node as the admin API shows it. */
 export const nodeSchema = z
   .object({
@@ -101,9 +106,7 @@ export const nodeSchema = z
     foreign: z.number().describe('That part of it that is not ours.'),
     inFlight: z.int().describe('Our jobs on the node.'),
     kinds: z.array(kindSchema).describe('The 20 kinds of jobs that ran last.'),
-    budget: z
-      .record(z.string(), z.object({ limit: z.number(), left: z.number(), waitMs: z.number() }))
-      .describe('For each route that the node limits: requests left, and how long the next one waits.'),
+    budget: budgetSchema,
     lease: z.object({ heldHere: z.boolean(), fence: z.int().nullable() }),
   })
   .meta({ id: 'Node' });

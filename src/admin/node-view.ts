@@ -39,6 +39,6 @@ export function nodeView(node: FleetNode, dispatcher: Dispatcher): NodeView {
 }
 
 /** For each route that the node limits: what is left, and how long the next request has to wait. */
-function budgetView({ budget }: FleetNode): NodeView['budget'] {
+export function budgetView({ budget }: FleetNode): NodeView['budget'] {
   return Object.fromEntries(budget.view(performance.now()));
 }

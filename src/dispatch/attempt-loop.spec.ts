@@ -15,6 +15,7 @@ class RecordingStore extends AttemptStore {
   readonly transitions: string[] = [];
   /** Whether what is asked of it is still ours to do. */
   isOurs = true;
+  isBroken = false;
   admit = () => this.note('admitted');
   claim = () => Promise.reject(new Error('the loop claims nothing'));
   accepted: AttemptStore['accepted'] = async (attempt, nodeJobId) =>
@@ -28,6 +29,7 @@ class RecordingStore extends AttemptStore {
 
   private note(transition: string): Promise<boolean> {
     this.transitions.push(transition);
+    if (this.isBroken) return Promise.reject(new Error('no such column'));
     return Promise.resolve(this.isOurs);
   }
 }
@@ -39,6 +41,8 @@ let faults: number;
 let unclear: number;
 let othersMayTake: boolean;
 let leased: Set<string>;
+/** Nodes on which an attempt is counted. */
+let counted: string[];
 
 beforeEach(async () => {
   client = new NodeClient();
@@ -46,6 +50,7 @@ beforeEach(async () => {
   faults = 0;
   unclear = 0;
   othersMayTake = false;
+  counted = [];
   leased = new Set(['n0', 'n1']);
   nodes = [
     await EmulatedNode.start({ rateLimit: false, name: 'n0' }),
@@ -62,6 +67,7 @@ let ids = 0;
 
 function trip(): Trip {
   ids += 1;
+  counted.push('n0');
   const id = `01890000-0000-7000-8000-${String(ids).padStart(12, '0')}`;
   return {
     jobId: id,
@@ -75,6 +81,12 @@ function trip(): Trip {
     acknowledged: false,
     withdrawn: false,
   };
+}
+
+function takeOff(nodeId: string): void {
+  const index = counted.indexOf(nodeId);
+  expect(index, `nothing is counted on ${nodeId}`).toBeGreaterThanOrEqual(0);
+  counted.splice(index, 1);
 }
 
 function loop(): AttemptLoop {
@@ -99,13 +111,18 @@ function loop(): AttemptLoop {
     node: ({ nodeId }) => (leased.has(nodeId) ? fleet.get(nodeId) : undefined),
     nextNode: (_trip, tried) => {
       const next = nodes.map(({ name }) => name).find((name) => !tried.has(name));
-      return next === undefined ? undefined : { nodeId: next, fence: 8 };
+      if (next === undefined) return undefined;
+      counted.push(next);
+      return { nodeId: next, fence: 8 };
     },
     othersMayTake: () => othersMayTake,
     accepted: () => undefined,
     unclear: () => void (unclear += 1),
-    notAccepted: (_attempt, _containers, fault) => void (faults += Number(fault)),
-    paused: () => undefined,
+    notAccepted: ({ nodeId }, _containers, fault) => {
+      faults += Number(fault);
+      takeOff(nodeId);
+    },
+    leftBehind: ({ nodeId }) => takeOff(nodeId),
     commit: (transition) => transition(),
   };
   const senders = {
@@ -121,6 +138,7 @@ describe('AttemptLoop', () => {
       certain: true,
       attempt: { nodeId: 'n0' },
     });
+    expect(counted).toEqual(['n0']);
     expect(store.transitions).toEqual(['accepted 1']);
     expect(nodes[1]?.received).toEqual([]);
   });
@@ -130,6 +148,7 @@ describe('AttemptLoop', () => {
     const journey = trip();
     const outcome = await loop().send(journey);
     expect(outcome).toMatchObject({ kind: 'delivered', attempt: { nodeId: 'n1', number: 2 } });
+    expect(counted).toEqual(['n1']);
     expect(store.transitions).toEqual(['unreachable 1, next 2', 'accepted 2']);
     expect(nodes[1]?.received[0]?.body.toString()).not.toContain(journey.attempt.id);
     expect(faults).toBe(1);
@@ -145,6 +164,27 @@ describe('AttemptLoop', () => {
     await Promise.all(nodes.map((node) => node.faults.set({ refuse: true })));
     expect(await loop().send(trip())).toEqual({ kind: 'held', refusedBy: [], erred: false });
     expect(store.transitions).toEqual(['unreachable 1, next 2', 'unreachable 2, queued']);
+    expect(counted).toEqual([]);
+  });
+
+  it('takes a 429 for a reason to ask the next node, and blames nobody', async () => {
+    nodes[0]?.respondWith('POST /api/jobs', '<html>', { status: 429, contentType: 'text/html' });
+    expect(await loop().send(trip())).toMatchObject({ kind: 'delivered', attempt: { nodeId: 'n1' } });
+    expect([faults, counted]).toEqual([0, ['n1']]);
+  });
+
+  it.each<[string, () => Promise<unknown>]>([
+    ['on the way to the next node', async () => nodes[0]?.faults.set({ refuse: true })],
+    ['as no node is left', async () => Promise.all(nodes.map((node) => node.faults.set({ refuse: true })))],
+    [
+      'as a node that takes ids of its own has accepted',
+      () => Promise.resolve(nodes[0]?.respondWith('POST /api/jobs', '{"id":"theirs"}')),
+    ],
+  ])('leaves nothing counted when the store fails %s', async (_when, prepare) => {
+    await prepare();
+    store.isBroken = true;
+    await expect(loop().send(trip())).rejects.toThrow('no such column');
+    expect(counted).toEqual([]);
   });
 
   it.each<FaultSettings>([
@@ -169,6 +209,7 @@ describe('AttemptLoop', () => {
     leased.delete('n0');
     expect(await loop().send(trip())).toEqual({ kind: 'abandoned' });
     expect(nodes[0]?.received).toEqual([]);
+    expect(counted).toEqual([]);
   });
 
   it('goes no further once the job is not ours any more', async () => {
@@ -176,6 +217,7 @@ describe('AttemptLoop', () => {
     store.isOurs = false;
     expect(await loop().send(trip())).toEqual({ kind: 'abandoned' });
     expect(nodes[1]?.received).toEqual([]);
+    expect(counted).toEqual([]);
   });
 
   it('holds a job that was refused here when a node of another replica may take it', async () => {
@@ -192,7 +234,7 @@ describe('AttemptLoop', () => {
       refusal: { status: 405, error: 'Container not supported', params: { container: 'no' } },
     });
     expect(store.transitions).toEqual(['refused 1, next 2', 'withdrawn']);
-    expect(faults).toBe(0);
+    expect([faults, counted]).toEqual([0, []]);
   });
 
   it('fails a job that was acknowledged and is then refused', async () => {

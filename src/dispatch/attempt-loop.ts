@@ -18,9 +18,12 @@ import type { Attempt, AttemptEnding, AttemptStore } from './attempt-store.js';
  * | 4xx | other nodes are asked too, since a node decides about proofs and addresses; all refuse → refused |
  * | JSON 5xx | one other node; the same again (or no other node) → refused: it may be the request's own fault |
  * | could not be reached, or a page came back | next node at once; the node is left alone for a while |
- * | 429 | next node; the node gets the pause it asked for and no blame |
+ * | 429 | next node; that route of the node rests (`RateBudget`), other routes go on, and the node gets no blame |
  *
  * With no node left the job goes back to be held; the dispatcher releases it when a node can take it.
+ *
+ * Each attempt is counted on its node from the choice on. A trip that ends in any other way than `delivered`, by an
+ * error too, leaves nothing counted: whoever finds the attempt later counts it again.
  */
 
 /** A job on its way to a node. */
@@ -78,7 +81,8 @@ export interface TripGuide {
   unclear(attempt: Attempt): void;
   /** @param fault whether the node is to blame */
   notAccepted(attempt: Attempt, containers: readonly string[], fault: boolean): void;
-  paused(nodeId: string, pauseMs: number): void;
+  /** The node has the job, but this trip does not follow it any more. */
+  leftBehind(attempt: Attempt, containers: readonly string[]): void;
   /** Runs a transition until it is committed, however long the database is away. */
   commit<T>(transition: () => Promise<T>): Promise<T>;
 }
@@ -103,7 +107,10 @@ export class AttemptLoop {
     for (;;) {
       tried.add(attempt.nodeId);
       const node = this.guide.node(attempt);
-      if (node === undefined) return { kind: 'abandoned' };
+      if (node === undefined) {
+        this.guide.notAccepted(attempt, trip.containers, false);
+        return { kind: 'abandoned' };
+      }
       const body = withNodeJobId(trip.body, attempt.id);
       const reply = await this.senders.submit(node, body);
       if (reply.kind === 'accepted') return this.takeAccepted(trip, attempt, reply.id);
@@ -112,7 +119,6 @@ export class AttemptLoop {
         return { kind: 'delivered', attempt, nodeJobId: attempt.id, certain: false };
       }
       this.guide.notAccepted(attempt, trip.containers, reply.kind === 'unreachable');
-      if (reply.kind === 'limited') this.guide.paused(attempt.nodeId, reply.pauseMs);
       if (reply.kind === 'refused') {
         refusedBy.push(attempt.nodeId);
         refusal = { status: reply.status, error: reply.reason, params: reply.params };
@@ -134,13 +140,19 @@ export class AttemptLoop {
         jobId: trip.jobId,
         number: attempt.number + 1,
       };
-      const previous = attempt;
-      if (!(await this.guide.commit(() => this.store.moveOn(previous, ending, next)))) {
-        this.guide.notAccepted(next, trip.containers, false);
-        return { kind: 'abandoned' };
-      }
+      if (!(await this.moveOn(trip, attempt, ending, next))) return { kind: 'abandoned' };
       attempt = next;
     }
+  }
+
+  private async moveOn(trip: Trip, from: Attempt, ending: AttemptEnding, next: Attempt): Promise<boolean> {
+    let moved = false;
+    try {
+      moved = await this.guide.commit(() => this.store.moveOn(from, ending, next));
+    } finally {
+      if (!moved) this.guide.notAccepted(next, trip.containers, false);
+    }
+    return moved;
   }
 
   private async takeAccepted(
@@ -152,8 +164,14 @@ export class AttemptLoop {
     const foreignId = nodeJobId === attempt.id ? undefined : nodeJobId;
     const committed = this.guide.commit(() => this.store.accepted(attempt, foreignId));
     // With our own id the node can be asked after a crash, so nothing hangs on this commit.
-    if (foreignId === undefined) committed.catch(() => undefined);
-    else await committed;
+    if (foreignId === undefined) {
+      committed.catch(() => undefined);
+    } else {
+      await committed.catch((error: unknown) => {
+        this.guide.leftBehind(attempt, containers);
+        throw error;
+      });
+    }
     return { kind: 'delivered', attempt, nodeJobId, certain: true };
   }
 

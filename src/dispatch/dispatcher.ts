@@ -256,6 +256,15 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     this.pumpSoon();
   }
 
+  leftBehind(attempt: Attempt, containers: readonly string[]): void {
+    const { nodeId, jobId } = attempt;
+    if (this.counts(attempt)) {
+      this.policy.ended(nodeId, { id: jobId, containers }, 'gone', performance.now());
+    }
+    this.pumpSoon();
+  }
+
+  /** The node is left alone for so long, though it did nothing wrong. */
   paused(nodeId: string, pauseMs: number): void {
     this.policy.paused(nodeId, performance.now() + pauseMs);
   }

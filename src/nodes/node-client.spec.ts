@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
 import { EmulatedNode } from '../emulator/emulated-node.js';
 import { FleetNode } from './node.js';
@@ -14,9 +17,13 @@ afterEach(async () => {
 async function start(options: Parameters<typeof EmulatedNode.start>[0]): Promise<FleetNode> {
   emulated = await EmulatedNode.start({ rateLimit: false, ...options });
   client = new NodeClient();
+  return nodeAt(emulated.url);
+}
+
+function nodeAt(url: string): FleetNode {
   return new FleetNode({
     id: 'n',
-    url: emulated.url,
+    url,
     name: 'n',
     weight: 1,
     maxInFlight: null,
@@ -52,3 +59,34 @@ it('gives kept connections up before the node closes them without a word', { tim
     expect(reply.kind).toBe('accepted');
   }
 });
+
+it(
+  'closes a kept connection that is idle long before the node would do so',
+  { timeout: 60_000 },
+  async () => {
+    await start({});
+    const server = createServer((_request, response) => {
+      response.setHeader('content-type', 'application/json');
+      response.end('{"id":"a"}');
+    });
+    // The reference node waits for 5 s; this one waits for ever, so the end can only be the client's.
+    server.keepAliveTimeout = 0;
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    try {
+      const node = nodeAt(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+      node.reusesConnections = true;
+      const connected = once(server, 'connection') as Promise<[Socket]>;
+      const submitted = client.submit(node, Buffer.from('{"containers":["echo"],"data":{}}'), 5_000);
+      const [socket] = await connected;
+      const ended = once(socket, 'end');
+      expect((await submitted).kind).toBe('accepted');
+      const idleSince = performance.now();
+      await ended;
+      expect(performance.now() - idleSince).toBeLessThan(5_000);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  },
+);

@@ -3,6 +3,9 @@ import type { Kind } from './kind.js';
 import type { NodeState } from './node-state.js';
 import type { Pair } from './pair.js';
 
+/** Why a node is not eligible that takes no jobs at all; who knows the node knows better why. */
+export const UNAVAILABLE = 'it takes no jobs now';
+
 /** How a node stands with a kind of job. Times in ms. */
 export interface NodeExplanation {
   readonly nodeId: string;
@@ -102,7 +105,7 @@ function whyNot(
 ): string | undefined {
   if (!node.runs(kind.containers)) return 'it does not run these containers';
   if (node.view.elsewhere === true) return 'another replica works with it';
-  if (!node.view.available) return 'it is down, draining or not leased';
+  if (!node.view.available) return UNAVAILABLE;
   const secondsTo = (untilMs: number): string =>
     `${Math.max(1, Math.ceil((untilMs - nowMs) / 1_000))} s more`;
   switch (barrier) {
