@@ -78,10 +78,10 @@ function target(rows: readonly Row[]): Target {
 }
 
 function measure(policy: PolicyName, jobs: number, seed: number): Promise<Row> {
-  const nodes = NODES.map(({ slots, speed }, index) => [
-    ...['--containers', 'echo', '--rate-limit', 'off', '--slots', String(slots), '--speed', String(speed)],
-    ...['--service-ms', `exp:${SERVICE_MS}`, '--seed', String(seed * 100 + index)],
-  ]);
+  const alike = ['--containers', 'echo', '--rate-limit', 'off', '--service-ms', `exp:${SERVICE_MS}`];
+  const nodes = NODES.map(({ slots, speed }, index) =>
+    alike.concat('--slots', String(slots), '--speed', String(speed), '--seed', String(seed * 100 + index)),
+  );
   return withInstallation({ nodes, settings: { DISPATCH_POLICY: policy } }, async (installation) => {
     const makespanS = (await burst(installation, jobs)) / 1_000;
     const states = await Promise.all(installation.nodes.map((node) => node.state()));

@@ -77,7 +77,7 @@ export async function withInstallation<T>(
 
 /** The gateway first: it stops its database, and its nodes should not vanish before it. */
 async function takeAway(started: readonly Child[], dataDir: string): Promise<void> {
-  for (const child of [...started].reverse()) await child.stop();
+  for (const child of started.toReversed()) await child.stop();
   await rm(dataDir, { recursive: true, force: true });
 }
 

@@ -49,11 +49,11 @@ describe('GET /admin/explain', () => {
     await gateway.submit(['delay'], { ms: 3_600_000 });
     await gateway.finished([await gateway.submit(['echo'], {})]);
     const { choice, nodes } = await explain('container=echo');
-    expect(nodes.map(({ reason }) => reason).sort()).toEqual([
+    expect(nodes.map(({ reason }) => String(reason)).sort()).toEqual([
       'it does not run these containers',
       "it is at the operator's maxInFlight",
       'it is draining',
-      null,
+      'null',
     ]);
     const [open] = nodes;
     expect(choice?.name).toBe(open?.node.name);

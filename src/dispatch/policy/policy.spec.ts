@@ -321,7 +321,7 @@ describe('explain', () => {
     const reasons = policy.explain(['a'], 0).nodes.map(({ notEligible }) => notEligible);
     expect(reasons).toEqual([
       'it does not run these containers',
-      'it is down, draining or not leased',
+      'it takes no jobs now',
       'another replica works with it',
       "it is at the operator's maxInFlight",
     ]);
