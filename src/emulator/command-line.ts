@@ -26,6 +26,7 @@ npm run emulator -- [options]
   --api-version V       version of the reference node to behave like (default 1.4.0): ${API_VERSIONS.join(', ')}
   --node-version V      version in /info (default the same)
   --chain ADDRESS       wallet address of a node with a chain (default: no chain)
+  --stream-timeout-ms N cuts streams after this time (default 60000)
   --help                this text
 
 Control surface on each node: GET /__emulator/state, PUT /__emulator/faults, POST /__emulator/restart,
@@ -65,6 +66,7 @@ export function nodesOf(args: readonly string[]): EmulatedNodeOptions[] | 'help'
     stallReusedMs: optionalNumber('stall-reused-ms', values['stall-reused-ms'], { min: 0 }),
     requestCostMs: optionalNumber('request-cost-ms', values['request-cost-ms'], { min: 0 }),
     apiVersion: versionOf(values['api-version']),
+    streamTimeoutMs: optionalNumber('stream-timeout-ms', values['stream-timeout-ms'], { min: 1 }),
     version: values['node-version'],
     chainAddress: values.chain,
   }));
@@ -90,6 +92,7 @@ function parsed(args: readonly string[]) {
         'stall-reused-ms': text,
         'request-cost-ms': text,
         'api-version': text,
+        'stream-timeout-ms': text,
         'node-version': text,
         chain: text,
         help: { type: 'boolean', short: 'h' },

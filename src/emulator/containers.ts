@@ -9,6 +9,9 @@ import {
 import { CANNED_COMPLETION, cannedEmbedding } from './canned-answers.js';
 import type { ServiceTime } from './service-time.js';
 
+/** What the pieces of `pieces` are made of. */
+const PIECE_TEXT = 'stream. ';
+
 /** What a container makes of its input: JSON bytes, or the error text of its failure. */
 export type ContainerOutcome = { readonly output: Buffer } | { readonly error: string };
 
@@ -26,7 +29,7 @@ export interface Container {
   /** A service time that the input asks for; undefined leaves it to the configured one. */
   requestedMs?(data: Buffer): number | undefined;
   run(data: Buffer, node: string, requestedMs: number | undefined): ContainerOutcome;
-  /** Pieces in which a stream delivers the answer; without it the output is one piece. */
+  /** Pieces in which a stream delivers the answer, evenly over its time; without it the output is one piece. */
   pieces?(data: Buffer): Buffer[];
 }
 
@@ -65,6 +68,22 @@ const CATALOGUE: readonly Container[] = [
     serviceMs: 400,
     run: () => ({ output: Buffer.from(JSON.stringify(CANNED_COMPLETION)) }),
     pieces: () => CANNED_COMPLETION.split(/(?<= )/).map((word) => Buffer.from(word)),
+  }),
+  container('pieces', 'streams data.count pieces of data.size bytes, one every data.interval_ms', {
+    requestedMs: (data) => {
+      const { count, intervalMs, failAfter } = requestedPieces(data);
+      return Math.min(count, failAfter ?? count) * intervalMs;
+    },
+    run: (data) => {
+      const { count, size, failAfter } = requestedPieces(data);
+      if (failAfter !== undefined) return { error: `RuntimeError: broke after ${failAfter} pieces` };
+      return { output: Buffer.from(JSON.stringify(PIECE_TEXT.repeat(size).slice(0, count * size))) };
+    },
+    pieces: (data) => {
+      const { count, size, failAfter } = requestedPieces(data);
+      const piece = Buffer.alloc(size, PIECE_TEXT);
+      return Array<Buffer>(Math.min(count, failAfter ?? count)).fill(piece);
+    },
   }),
 ];
 
@@ -105,6 +124,22 @@ function requestedDelayMs(data: Buffer): number | undefined {
   const ms = positiveNumber(data, members.get('ms'));
   const seconds = positiveNumber(data, members.get('seconds'));
   return ms ?? (seconds === undefined ? undefined : seconds * 1000);
+}
+
+/** Default: 10 pieces of 8 bytes at once. With `fail_after` the container breaks when it has sent so many. */
+function requestedPieces(data: Buffer): {
+  count: number;
+  size: number;
+  intervalMs: number;
+  failAfter: number | undefined;
+} {
+  const members = membersOf(data);
+  return {
+    count: Math.trunc(positiveNumber(data, members.get('count')) ?? 10),
+    size: Math.max(1, Math.trunc(positiveNumber(data, members.get('size')) ?? 8)),
+    intervalMs: positiveNumber(data, members.get('interval_ms')) ?? 0,
+    failAfter: positiveNumber(data, members.get('fail_after')),
+  };
 }
 
 function asksForEmbedding(data: Buffer): boolean {

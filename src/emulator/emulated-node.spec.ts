@@ -248,6 +248,57 @@ describe('streams', () => {
   });
 });
 
+describe('streams that do not end well', () => {
+  const start = (body: string): ReturnType<typeof connect> => {
+    const socket = connect(node.port, '127.0.0.1');
+    socket.write(
+      'POST /api/jobs/stream HTTP/1.1\r\nhost: n\r\nconnection: close\r\ncontent-type: application/json\r\n' +
+        `content-length: ${body.length}\r\n\r\n${body}`,
+    );
+    return socket;
+  };
+
+  it('cuts a stream that takes too long, without the final chunk, and leaves its row running', async () => {
+    await node.stop();
+    node = await EmulatedNode.start({ rateLimit: false, streamTimeoutMs: 60 });
+    const data = '{"count":100,"size":4,"interval_ms":20}';
+    const text = await textOf(start(`{"containers":["pieces"],"data":${data},"id":"s"}`));
+    expect(text).toMatch(/\r\n2\r\ns\n\r\n4\r\nstre\r\n/);
+    expect(text).not.toMatch(/\r\n0\r\n\r\n$/);
+    expect(await row('s')).toContain('"status":"running"');
+  });
+
+  it('ends cleanly when the container breaks halfway, with a failed row', async () => {
+    const data = '{"count":5,"size":4,"fail_after":2}';
+    const text = await textOf(start(`{"containers":["pieces"],"data":${data},"id":"s"}`));
+    expect(text.match(/4\r\nstre\r\n/g)).toHaveLength(2);
+    expect(text).toMatch(/\r\n0\r\n\r\n$/);
+    expect(await row('s')).toContain('"status":"failed"');
+  });
+
+  it('gives the slot back when the caller goes away, and leaves the row running', async () => {
+    const socket = start('{"containers":["pieces"],"data":{"count":1000,"interval_ms":60},"id":"s"}');
+    await once(socket, 'data');
+    expect(node.load.busySlots).toBe(1);
+    socket.destroy();
+    await node.idle();
+    expect(node.load).toMatchObject({ busySlots: 0, pending: 1 });
+  });
+
+  it('does not write faster than the caller reads', async () => {
+    const size = 65_536;
+    const socket = start(`{"containers":["pieces"],"data":{"count":640,"size":${size}},"id":"s"}`);
+    await once(socket, 'data');
+    socket.pause();
+    expect((await call('GET', '/api/jobs?id=s')).text).toContain('"status":"running"');
+    let bytes = 0;
+    socket.on('data', (chunk: Buffer) => (bytes += chunk.length)).resume();
+    await once(socket, 'end');
+    expect(bytes).toBeGreaterThan(639 * size);
+    expect((await row('s')).includes('"status":"success"')).toBe(true);
+  });
+});
+
 describe('capacity', () => {
   it('queues in order of arrival beyond its slots', async () => {
     await node.stop();

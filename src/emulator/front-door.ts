@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { VersionTraits } from './api-version.js';
 import type { Faults } from './faults.js';
+import type { StreamSink } from './job-runner.js';
 import { faultyJsonReply, type NodeApi, type StreamReply } from './node-api.js';
 import type { RateLimiter } from './rate-limiter.js';
 import { htmlReply, type Reply } from './reply.js';
@@ -34,6 +35,13 @@ export interface FrontDoorParts {
 type Body = Buffer | 'too large' | 'aborted';
 
 const EMPTY = Buffer.alloc(0);
+/** The caller of a stream whose connection has ended already. */
+const NOBODY: StreamSink = {
+  closed: true,
+  gone: Promise.resolve(),
+  write: () => undefined,
+  drained: () => Promise.resolve(),
+};
 
 /**
  * Takes a request from its socket to its reply: body, faults, rate limiter, endpoint, and the node's
@@ -108,7 +116,7 @@ export class FrontDoor {
     const reset = faults.strikesRequest('resetAfterAccept', method, path);
     const lost = faults.strikesRequest('loseAnswer', method, path);
     if (reset !== undefined || lost !== undefined) {
-      if ('stream' in answer) void answer.stream({ closed: true, write: () => undefined });
+      if ('stream' in answer) void answer.stream(NOBODY);
       if (reset !== undefined) socket.resetAndDestroy();
       else if (lost?.close === true) socket.destroy();
       return;
@@ -146,7 +154,20 @@ export class FrontDoor {
       get closed() {
         return socket === null || socket.destroyed;
       },
+      gone: new Promise((resolve) => response.once('close', resolve)),
       write: (piece) => void response.write(piece),
+      drained: async () => {
+        if (!response.writableNeedDrain || response.destroyed) return;
+        await new Promise<void>((resolve) => {
+          const settle = (): void => {
+            response.off('drain', settle);
+            response.off('close', settle);
+            resolve();
+          };
+          response.on('drain', settle);
+          response.on('close', settle);
+        });
+      },
     });
     if (end === 'ended') response.end();
     else socket?.destroy();

@@ -8,10 +8,14 @@ import type { ScriptedAnswers } from './scripted-answers.js';
 import type { ServiceTimes } from './service-time.js';
 import type { Slots } from './slots.js';
 
-/** Where the pieces of a stream go. `closed` turns true when the caller goes away. */
+/** Where the pieces of a stream go. */
 export interface StreamSink {
+  /** Whether the caller has gone away, and a promise for when it does. */
   readonly closed: boolean;
+  readonly gone: Promise<void>;
   write(piece: Buffer): void;
+  /** Resolves when the caller has taken enough for more to be written; at once if nothing waits. */
+  drained(): Promise<void>;
 }
 
 /** How a stream ends: with the final chunk, or cut off without it. */
@@ -100,20 +104,30 @@ export class JobRunner {
       sink.write(piece);
     };
     const totalMs = this.#serviceMs(container, job.data);
+    const cutAt = performance.now() + this.parts.streamTimeoutMs;
     let pacer: NodeJS.Timeout | undefined;
     let execution: Execution | undefined;
-    const end = await this.#occupy(totalMs, this.parts.streamTimeoutMs, () => {
-      execution = log.start(job.id, id);
-      if (totalMs > 0) pacer = setInterval(write, totalMs / Math.max(1, pieces.length));
-    });
+    const end = await this.#occupy(
+      totalMs,
+      this.parts.streamTimeoutMs,
+      () => {
+        execution = log.start(job.id, id);
+        if (totalMs > 0) pacer = setInterval(write, totalMs / Math.max(1, planned.length));
+      },
+      sink.gone,
+    );
     clearInterval(pacer);
     await this.parts.faults.thawed;
     const outcome = failure ?? this.#outcome(job, container, job.data);
-    if (end !== 'done' || sink.closed || life !== this.#life) {
+    const isCut = (): boolean => sink.closed || life !== this.#life || performance.now() >= cutAt;
+    while (end === 'done' && written.length < pieces.length && !isCut()) {
+      write();
+      await withinMs(sink.drained(), cutAt - performance.now());
+    }
+    if (end !== 'done' || isCut()) {
       if (execution !== undefined) log.finish(execution, 'lost');
       return 'cut';
     }
-    while (written.length < pieces.length) write();
     if (execution !== undefined) log.finish(execution, 'error' in outcome ? 'failed' : 'success');
     if ('error' in outcome) {
       store.setFinished(job, 'failed', [errorResult(id, outcome.error)]);
@@ -180,8 +194,13 @@ export class JobRunner {
     return isFalse ? { output: Buffer.from(HTTP_ERROR_OBJECT) } : outcome;
   }
 
-  /** Holds a slot for a service time, or gives up after the timeout; waiting for the slot counts. */
-  #occupy(serviceMs: number, timeoutMs: number, onStart: () => void): Promise<Occupation> {
+  /** Holds a slot for a service time, or gives up after the timeout, its wait for the slot included, or when abandoned. */
+  #occupy(
+    serviceMs: number,
+    timeoutMs: number,
+    onStart: () => void,
+    abandoned?: Promise<void>,
+  ): Promise<Occupation> {
     const { slots } = this.parts;
     return new Promise((resolve) => {
       let isStarted = false;
@@ -200,6 +219,7 @@ export class JobRunner {
       const lose = (): void => settle('lost');
       const timeout = setTimeout(() => settle('timeout'), timeoutMs).unref();
       this.#running.add(lose);
+      void abandoned?.then(lose);
       const withdraw = slots.acquire(() => {
         isStarted = true;
         onStart();
@@ -258,4 +278,11 @@ function outputResult(container: string, output: Buffer): Buffer {
 
 function errorResult(container: string, error: string): Buffer {
   return Buffer.from(`{"container":${jsonString(container)},"error":${jsonString(error)}}`);
+}
+
+/** Resolves with the promise, or when the time is up. */
+async function withinMs(promise: Promise<void>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([promise, new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)))]);
+  clearTimeout(timer);
 }
