@@ -33,6 +33,7 @@ import { NodeClient } from './nodes/node-client.js';
 import { NodeSenders } from './nodes/node-senders.js';
 import { NodesRepository } from './nodes/nodes.repository.js';
 import { NodesService } from './nodes/nodes.service.js';
+import { StreamClient } from './nodes/stream-client.js';
 import { Broadcast } from './persistence/broadcast.js';
 import { Database } from './persistence/database.js';
 import { QueueModule } from './queue/queue.module.js';
@@ -40,6 +41,9 @@ import { DutiesProcessor } from './maintenance/duties.processor.js';
 import { RetriesProcessor } from './maintenance/retries.processor.js';
 import { Sweep } from './maintenance/sweep.js';
 import { Retention } from './maintenance/retention.js';
+import { StreamsController } from './streams/streams.controller.js';
+import { StreamPlaces } from './streams/stream-places.js';
+import { StreamsService } from './streams/streams.service.js';
 
 /** What has to be known before the application can be built. */
 export interface Foundation {
@@ -64,6 +68,7 @@ export class AppModule {
       controllers: [
         InfernetController,
         JobsController,
+        StreamsController,
         NodesController,
         AdminJobsController,
         ExplainController,
@@ -84,6 +89,7 @@ export class AppModule {
             new Broadcast(database, databaseUrl, replica.value),
         },
         { provide: NodeClient, useFactory: () => new NodeClient() },
+        StreamClient,
         NodeSenders,
         Fleet,
         NodesRepository,
@@ -106,6 +112,8 @@ export class AppModule {
         Lanes,
         Rescues,
         Replicas,
+        StreamPlaces,
+        StreamsService,
         Sweep,
         RetriesProcessor,
         Retention,

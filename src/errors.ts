@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'JOB_NOT_OPEN'
   | 'JOB_NOT_ENDED'
   | 'DATABASE_UNAVAILABLE'
+  | 'NO_ROOM'
   | 'SHUTTING_DOWN';
 
 /** Machine-readable details of an error, such as the field or the container it is about. */

@@ -18,8 +18,10 @@ import { Rescues } from './lanes/rescues.js';
 import { Replicas } from './lanes/replicas.js';
 import { NodeClient } from './nodes/node-client.js';
 import { NodesService } from './nodes/nodes.service.js';
+import { StreamClient } from './nodes/stream-client.js';
 import { startEmbeddedPostgres } from './persistence/embedded-postgres.js';
 import { applyMigrations } from './persistence/migrations.js';
+import { StreamsService } from './streams/streams.service.js';
 
 /** How long a start waits for a database that is away, in ms. */
 const DATABASE_PATIENCE_MS = 60_000;
@@ -107,12 +109,13 @@ async function listen(app: NestFastifyApplication, { port, host }: Settings): Pr
 /** In phases: no new requests, then what is on its way to nodes, then the duties, then connections. */
 async function stopApplication(app: NestFastifyApplication, budgetMs: number): Promise<void> {
   app.get(JobEvents).stop();
-  await app.get(Dispatcher).stop(budgetMs);
+  await Promise.all([app.get(Dispatcher).stop(budgetMs), app.get(StreamsService).stop(budgetMs)]);
   app.get(Rescues).stop();
   await app.get(Lanes).stop();
   await app.get(Replicas).stop();
   const impatience = setTimeout(() => app.getHttpServer().closeAllConnections(), budgetMs);
   await app.close().finally(() => clearTimeout(impatience));
+  await app.get(StreamClient).close();
   await app.get(NodeClient).close();
 }
 

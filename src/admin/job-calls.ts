@@ -17,6 +17,7 @@ const filter = {
 
 const jobRow = {
   id: z.string(),
+  kind: z.enum(['job', 'stream']),
   caller: z.string(),
   state: z.enum(states),
   containers: z.array(z.string()),
@@ -76,6 +77,7 @@ export const JOB_ID = '019b0a01-2d4f-7c55-8a10-6f1b52b3c9d4';
 
 const aJobRow = {
   id: JOB_ID,
+  kind: 'job',
   caller: '192.0.2.10',
   state: 'succeeded',
   containers: ['echo'],

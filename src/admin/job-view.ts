@@ -8,10 +8,11 @@ import type { JobRowView, JobView } from './job-calls.js';
 
 /** A job as a list shows it. */
 export function jobRow(job: Job): JobRowView {
-  const { id, caller, state, containers, requiresProof, generation, failures } = job;
+  const { id, kind, caller, state, containers, requiresProof, generation, failures } = job;
   const { createdAt, finishedAt, retryAt, deadlineAt } = job;
   return {
     id,
+    kind,
     caller,
     state,
     containers,

@@ -54,6 +54,11 @@ const ERRORS = {
     message: 'The database is not available; nothing was stored',
     params: {},
   },
+  NO_ROOM: {
+    when: 'No node had room in time, or could be reached, or your budget at the nodes is spent.',
+    message: 'No node had room for the stream within 10 s',
+    params: {},
+  },
   SHUTTING_DOWN: { when: 'The gateway stops.', message: 'The gateway is shutting down', params: {} },
 } as const satisfies Record<ErrorCode, ErrorExample>;
 

@@ -114,6 +114,12 @@ export const environmentSchema = z.object({
     .transform((text, context) => readErrorWhen(text) ?? invalid(context)),
   /** A larger result of one job fails that job, in bytes. */
   MAX_RESULT_BYTES: integer(1_024, 1_073_741_824, 67_108_864),
+  /** How long a stream waits for a node with room before it is refused, in ms. */
+  STREAM_WAIT_MS: integer(0, 120_000, 10_000),
+  /** A stream is cut off when 1 MiB waits for a caller who has taken nothing for this long, in ms. */
+  STREAM_STALL_MS: integer(100, 600_000, 10_000),
+  /** How much of a stream's output is kept with its job, in bytes; of a longer one the beginning, marked as truncated. */
+  STREAM_OUTPUT_BYTES: integer(0, 67_108_864, 1_048_576),
   /** Finished jobs are deleted after this long; becomes ms. */
   RETENTION: duration('7d'),
   /** Keep the request bytes of succeeded jobs. */

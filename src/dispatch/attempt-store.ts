@@ -8,8 +8,13 @@ import type { Decision, JobNeeds } from './policy/placement.js';
  * fencing number and change nothing once another replica has taken the node over.
  */
 
+/** What kind of job it is; see the schema. */
+export type JobKind = 'job' | 'stream';
+
 /** A job as an application handed it in. */
 export interface NewJob extends JobNeeds {
+  /** Default `job`; a `stream` is never run again once it was cut off from its caller. */
+  readonly kind?: JobKind | undefined;
   readonly caller: string;
   readonly requiresProof: boolean;
   /** The JSON object for a node, without an id. */
@@ -48,7 +53,8 @@ export interface AttemptEnding {
 export abstract class AttemptStore {
   /**
    * Commits a new job: `sending` with its first attempt, or `queued` without.
-   * @returns whether the attempt was made; if not, the lease was lost and the job is `queued`
+   * @returns whether the attempt was made; if not, the lease was lost and the job is `queued`, or, as a stream is never
+   *   queued, not there
    */
   abstract admit(job: NewJob, first: Attempt | undefined): Promise<boolean>;
 
@@ -62,7 +68,7 @@ export abstract class AttemptStore {
   abstract accepted(attempt: Attempt, nodeJobId: string | undefined): Promise<void>;
 
   /**
-   * Ends an attempt and starts the next one; the job stays `sending`.
+   * Ends an attempt and starts the next one; the job stays `sending`, or, a stream that has given no output, `running`.
    * @returns false if that was not ours to do any more: cancelled, or a lease was lost
    */
   abstract moveOn(attempt: Attempt, ending: AttemptEnding, next: Attempt): Promise<boolean>;

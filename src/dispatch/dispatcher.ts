@@ -9,7 +9,8 @@ import { NodeSenders } from '../nodes/node-senders.js';
 import type { FleetNode } from '../nodes/node.js';
 import { isDatabaseUnavailable } from '../persistence/database-errors.js';
 import { AttemptLoop, type Refusal, type Trip, type TripGuide, type TripOutcome } from './attempt-loop.js';
-import { AttemptStore, type Attempt, type NewJob } from './attempt-store.js';
+import { AttemptStore, type Attempt, type JobKind, type NewJob } from './attempt-store.js';
+import { Reservations, type Place } from './places.js';
 import type { Explanation, PairSummary } from './policy/explain.js';
 import type { SavedLane } from './policy/kinds.js';
 import type { LaneSummary } from './policy/node-state.js';
@@ -25,6 +26,8 @@ export type Submission =
 /** A job that a node has; its result is to be collected there. */
 export interface DeliveredJob {
   readonly attempt: Attempt;
+  /** Default `job`. */
+  readonly jobKind?: JobKind | undefined;
   /** The id that the node knows the job by. */
   readonly nodeJobId: string;
   readonly containers: readonly string[];
@@ -60,6 +63,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   private readonly travelling = new Map<string, number>();
   /** Held jobs that a node has answered with a JSON 5xx: the next such answer counts as the second. */
   private readonly erred = new Set<string>();
+  private readonly reservations: Reservations;
   private stopping = false;
   private pumpIsDue = false;
   private wakeTimer: NodeJS.Timeout | undefined;
@@ -73,6 +77,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     super();
     this.policy = new Policy({ rule: settings.dispatchPolicy, maxUnanswered: MAX_UNANSWERED });
     this.loop = new AttemptLoop(senders, store, this);
+    this.reservations = new Reservations(this);
     fleet.on('joined', (node) => this.nodeChanged(node));
     fleet.on('changed', (node) => this.nodeChanged(node));
     fleet.on('left', (node) => this.policy.nodeLeft(node.id));
@@ -99,9 +104,37 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     return this.policy.explain(containers, performance.now());
   }
 
-  /** Whether this job is on its way to a node right now. */
+  /** Whether this job is on its way to a node right now, or holds a place that was reserved. */
   isSending(jobId: string): boolean {
-    return this.travelling.has(jobId);
+    return this.travelling.has(jobId) || this.reservations.has(jobId);
+  }
+
+  /**
+   * A place for a job that is sent by somebody else than this dispatcher, such as a stream; undefined if it would have to
+   * wait. @param tried nodes that it has been to: then the best of the others, be a slot free there or not
+   */
+  placeNow(job: JobNeeds, tried?: ReadonlySet<string>): Place | undefined {
+    if (this.stopping) return undefined;
+    const spot = this.leased(this.policy.place(job, performance.now(), tried));
+    return spot === undefined ? undefined : this.reservations.take(job, spot);
+  }
+
+  /** As soon as there is one; undefined when the signal aborts first, or the gateway stops. */
+  async reserve(job: JobNeeds, signal: AbortSignal): Promise<Place | undefined> {
+    if (this.stopping) return undefined;
+    const place = this.reservations.wait(job, signal);
+    this.hold([job]);
+    try {
+      return await place;
+    } finally {
+      this.policy.forget(job.id);
+    }
+  }
+
+  /** A job that holds a reserved place gives its first output. */
+  started({ nodeId, jobId }: Attempt, containers: readonly string[]): void {
+    this.policy.started(nodeId, { id: jobId, containers }, performance.now());
+    this.pumpSoon();
   }
 
   /**
@@ -202,6 +235,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   /** Sends nothing new; waits for what is on its way, at most `budgetMs`. Safe to call twice. */
   async stop(budgetMs: number): Promise<void> {
     this.stopping = true;
+    this.reservations.stop();
     clearTimeout(this.wakeTimer);
     const settled = Promise.allSettled(this.trips);
     await Promise.race([settled, sleep(budgetMs, undefined, { ref: false })]);
@@ -329,8 +363,11 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     this.policy.budget(nodeId, nowMs + node.budget.waitMs('create_job_batch', nowMs));
   }
 
-  /** A job that is committed only after the application was told it is not must not run. */
-  private async admitInTime(job: NewJob, attempt: Attempt | undefined, deadline: number): Promise<boolean> {
+  /**
+   * Commits a new job with its first attempt, if there is one. A job that is committed only after the application was told
+   * it is not must not run. @returns as the store does. @throws GatewayError DATABASE_UNAVAILABLE after `deadline`
+   */
+  async admitInTime(job: NewJob, attempt: Attempt | undefined, deadline: number): Promise<boolean> {
     const admission = this.store.admit(job, attempt);
     const late = Symbol('late');
     const timeUp = new AbortController();
@@ -369,10 +406,23 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   private pump(): void {
     if (this.stopping) return;
     const nowMs = performance.now();
-    for (const placement of this.policy.release(nowMs)) void this.sendHeld(placement);
+    for (const placement of this.policy.release(nowMs)) {
+      if (this.reservations.awaits(placement.job.id)) this.fulfil(placement);
+      else void this.sendHeld(placement);
+    }
     clearTimeout(this.wakeTimer);
     const wakeAt = this.policy.nextChangeAt(nowMs);
     if (wakeAt !== undefined) this.wakeTimer = setTimeout(() => this.pump(), wakeAt - nowMs + 1);
+  }
+
+  private fulfil(placement: Placement): void {
+    const spot = this.leased(placement);
+    if (spot !== undefined) this.reservations.fulfil(placement.job, spot);
+    else
+      setTimeout(
+        () => this.reservations.awaits(placement.job.id) && this.hold([placement.job]),
+        DATABASE_RETRY_MS,
+      );
   }
 
   private async sendHeld({ job, nodeId, decision }: Placement): Promise<void> {

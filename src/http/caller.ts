@@ -5,6 +5,17 @@ LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
 LOOPBACK.addAddress('::1', 'ipv6');
 
 /**
+ * The address that a node should see as that of the caller, for its rate limiter: as in {@link callerOf} all loopback
+ * addresses are one.
+ *
+ * @param address what Fastify found to be the peer, `TRUST_PROXY` considered
+ */
+export function addressToForward(address: string): string {
+  const caller = callerOf(address);
+  return caller === 'loopback' ? '127.0.0.1' : caller;
+}
+
+/**
  * Who is asking, as one text: callers see only their own jobs. Today that is the peer's address (or, behind a
  * trusted proxy, the forwarded one), with IPv4-mapped IPv6 addresses written as IPv4. All loopback addresses are
  * one caller, because `localhost` alternates between ::1 and 127.0.0.1.

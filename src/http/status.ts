@@ -11,6 +11,7 @@ export const STATUS = {
   BODY_TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
   DATABASE_UNAVAILABLE: 503,
+  NO_ROOM: 503,
   SHUTTING_DOWN: 503,
 } as const satisfies Record<ErrorCode, number>;
 

@@ -113,7 +113,8 @@ export class AttemptsRepository extends AttemptStore {
       SELECT ${next.id}::uuid, jobs.id, ${next.nodeId}::uuid, ${next.number}, jobs.generation, 'sending',
              ${this.settings.egressGroup}, ${storedDecision(next)}::jsonb
       FROM jobs JOIN ended USING (generation)
-      WHERE jobs.id = ${next.jobId}::uuid AND state = 'sending' AND ${leased(next)}`;
+      WHERE jobs.id = ${next.jobId}::uuid AND ${leased(next)}
+        AND (state = 'sending' OR (kind = 'stream' AND state = 'running'))`;
     return inserted === 1;
   }
 
@@ -170,7 +171,7 @@ export class AttemptsRepository extends AttemptStore {
   async rescue(jobId: string, nodeId: string): Promise<boolean> {
     const requeued = await this.database.$executeRaw`
       UPDATE jobs SET state = 'queued' FROM attempts
-      WHERE jobs.id = ${jobId}::uuid AND jobs.state = 'running' AND attempts.job_id = jobs.id
+      WHERE jobs.id = ${jobId}::uuid AND jobs.state = 'running' AND jobs.kind <> 'stream' AND attempts.job_id = jobs.id
         AND attempts.node_id = ${nodeId}::uuid AND attempts.finished_at IS NULL
         AND attempts.generation = jobs.generation`;
     return requeued > 0;
@@ -204,6 +205,7 @@ export class AttemptsRepository extends AttemptStore {
       WITH input AS (
         SELECT t.*, nodes.id IS NOT NULL AS sent FROM unnest(
           ${jobs.map((job) => job.id)}::uuid[],
+          ${jobs.map((job) => job.kind ?? 'job')}::text[],
           ${jobs.map((job) => job.caller)}::text[],
           ${jobs.map((job) => JSON.stringify(job.containers))}::text[],
           ${jobs.map((job) => job.requiresProof)}::bool[],
@@ -212,18 +214,18 @@ export class AttemptsRepository extends AttemptStore {
           ${items.map(({ first }) => storedDecision(first))}::text[],
           ${bodies.offsets}::int[],
           ${bodies.lengths}::int[]
-        ) AS t(id, caller, containers, requires_proof, node_id, fence, decision, at, length)
+        ) AS t(id, kind, caller, containers, requires_proof, node_id, fence, decision, at, length)
         LEFT JOIN nodes ON nodes.id = t.node_id AND lease_fence = fence AND lease_until > now()),
       job AS (
-        INSERT INTO jobs (id, caller, state, containers, requires_proof, deadline_at)
-        SELECT id, caller, (CASE WHEN sent THEN 'sending' ELSE 'queued' END)::job_state,
+        INSERT INTO jobs (id, kind, caller, state, containers, requires_proof, deadline_at)
+        SELECT id, kind::job_kind, caller, (CASE WHEN sent THEN 'sending' ELSE 'queued' END)::job_state,
                ARRAY(SELECT json_array_elements_text(containers::json)), requires_proof,
                now() + make_interval(secs => ${this.settings.jobDeadline}::float8 / 1000)
-        FROM input),
+        FROM input WHERE sent OR kind <> 'stream'),
       packed AS (SELECT ${bodies.all}::bytea AS bodies),
       request AS (
         INSERT INTO job_requests (job_id, body)
-        SELECT id, substring(bodies FROM at FOR length) FROM input, packed)
+        SELECT id, substring(bodies FROM at FOR length) FROM input, packed WHERE sent OR kind <> 'stream')
       INSERT INTO attempts (id, job_id, node_id, number, state, egress_group, decision)
       SELECT id, id, node_id, 1, 'sending', ${this.settings.egressGroup}, decision::jsonb FROM input WHERE sent
       RETURNING job_id AS id`;

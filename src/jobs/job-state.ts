@@ -16,6 +16,10 @@
  *   in the queue, which puts it back to `queued`, at its old place.
  * - `succeeded`, `failed`, `cancelled`: terminal. The result was committed with the state and never changes.
  *
+ * Streams have no `queued` and no `retrying`: they are committed as `sending` once they have a node, and the relay that
+ * passes them on owns them until they end (src/streams/stream-run.ts). If the relay dies, the collector of the node finds
+ * out how they ended; nobody runs them again.
+ *
  * Two may act on any state that is not terminal, whoever owns it: an operator who cancels, and the sweep, which fails
  * what is past its deadline while it waits and re-queues what no attempt is open for.
  *

@@ -1,13 +1,15 @@
 import { Injectable } from '@nestjs/common';
-import type { Attempt } from '../dispatch/attempt-store.js';
+import type { Attempt, JobKind } from '../dispatch/attempt-store.js';
 import type { JobNeeds } from '../dispatch/policy/placement.js';
 import { Prisma } from '../generated/prisma/client.js';
 import { Database } from '../persistence/database.js';
+import type { JobState } from './job-state.js';
 import type { StoredJob } from './result-list.js';
 
 /** An attempt that has not ended, as a restart finds it. */
 export interface OpenAttempt {
   readonly attempt: Omit<Attempt, 'fence'>;
+  readonly jobKind: JobKind;
   readonly containers: readonly string[];
   readonly state: 'sending' | 'running';
   readonly nodeJobId: string;
@@ -41,6 +43,11 @@ export class JobsRepository {
     return rows.map(({ id }) => id);
   }
 
+  /** Undefined if there is no such job. */
+  async stateOf(id: string): Promise<JobState | undefined> {
+    return (await this.database.job.findUnique({ where: { id }, select: { state: true } }))?.state;
+  }
+
   /** Jobs that wait for a node, in order of arrival: all, or those of the given ids. */
   async queued(ids?: readonly string[]): Promise<JobNeeds[]> {
     return this.database.$queryRaw<JobNeeds[]>`
@@ -58,11 +65,12 @@ export class JobsRepository {
   async openOn(nodeIds: readonly string[]): Promise<OpenAttempt[]> {
     const rows = await this.database.attempt.findMany({
       where: { nodeId: { in: [...nodeIds] }, finishedAt: null, state: { in: ['sending', 'running'] } },
-      include: { job: { select: { containers: true } } },
+      include: { job: { select: { containers: true, kind: true } } },
     });
     return rows.map(
       ({ id, jobId, nodeId, number, state, nodeJobId, acceptedAt, createdAt, egressGroup, job }) => ({
         attempt: { id, jobId, nodeId, number },
+        jobKind: job.kind,
         containers: job.containers,
         state: state as OpenAttempt['state'],
         nodeJobId: nodeJobId ?? id,
@@ -80,12 +88,16 @@ export class JobsRepository {
     return rows.map(({ id }) => id);
   }
 
-  /** Takes everything unfinished away from a node, back to `queued`. @returns the jobs, in order of arrival */
+  /**
+   * Takes everything unfinished away from a node, back to `queued`; streams are left to whoever relays them.
+   * @returns the jobs, in order of arrival
+   */
   async takeBackFrom(nodeId: string, reason: string): Promise<JobNeeds[]> {
     return this.database.$queryRaw<JobNeeds[]>`
       WITH ended AS (
-        UPDATE attempts SET state = 'lost', reason = ${reason}, finished_at = now()
-        WHERE node_id = ${nodeId}::uuid AND finished_at IS NULL RETURNING job_id, generation),
+        UPDATE attempts SET state = 'lost', reason = ${reason}, finished_at = now() FROM jobs
+        WHERE node_id = ${nodeId}::uuid AND attempts.finished_at IS NULL AND jobs.id = job_id AND jobs.kind <> 'stream'
+        RETURNING job_id, attempts.generation),
       back AS (
         UPDATE jobs SET state = 'queued' FROM ended
         WHERE jobs.id = ended.job_id AND jobs.generation = ended.generation AND state IN ('sending', 'running')

@@ -95,12 +95,12 @@ export class OperationsRepository {
     return cancelled === 1;
   }
 
-  /** `failed` or `cancelled` → `queued`, as a new generation with all its attempts and time. @returns those that were */
+  /** `failed` or `cancelled` → `queued`, as a new generation with all its attempts and time; streams stay. @returns those that were */
   async retry(ids: readonly string[]): Promise<string[]> {
     const rows = await this.database.$queryRaw<{ id: string }[]>`
       UPDATE jobs SET state = 'queued', generation = generation + 1, failures = 0, finished_at = NULL,
              deadline_at = now() + make_interval(secs => ${this.settings.jobDeadline}::float8 / 1000)
-      WHERE id = ANY(${ids}::uuid[]) AND state IN ('failed', 'cancelled') RETURNING id`;
+      WHERE id = ANY(${ids}::uuid[]) AND state IN ('failed', 'cancelled') AND kind <> 'stream' RETURNING id`;
     return rows.map(({ id }) => id).sort();
   }
 }

@@ -61,6 +61,11 @@ export class OperationsService {
    */
   async retry(id: string): Promise<JobRecord> {
     const { job } = await this.find(id);
+    if (job.kind === 'stream') {
+      throw new GatewayError('JOB_NOT_ENDED', 'A stream is not run again: nobody listens any more', {
+        state: job.state,
+      });
+    }
     if ((await this.retryIds([id])) === 0) {
       const message = `Only a failed or cancelled job can be retried; this one is ${job.state}`;
       throw new GatewayError('JOB_NOT_ENDED', message, { state: job.state });

@@ -26,17 +26,36 @@ export class SweepRepository {
       await this.database.$queryRaw`
         WITH gone AS (
           UPDATE attempts SET state = 'lost', reason = 'the node was removed', finished_at = now()
-          FROM nodes WHERE nodes.id = attempts.node_id AND nodes.state = 'removed' AND attempts.finished_at IS NULL
+          FROM nodes, jobs WHERE nodes.id = attempts.node_id AND nodes.state = 'removed' AND attempts.finished_at IS NULL
+            AND jobs.id = attempts.job_id AND jobs.kind <> 'stream'
           RETURNING attempts.id)
         UPDATE jobs SET state = 'queued' WHERE id IN (
           SELECT id FROM jobs
-          WHERE finished_at IS NULL AND state IN ('sending', 'running') AND created_at < now() - interval '10 seconds'
+          WHERE finished_at IS NULL AND state IN ('sending', 'running') AND kind <> 'stream' AND created_at < now() - interval '10 seconds'
             AND NOT EXISTS (
               SELECT 1 FROM attempts WHERE attempts.job_id = jobs.id AND attempts.finished_at IS NULL
               AND attempts.generation = jobs.generation
               AND attempts.id NOT IN (SELECT id FROM gone))
           LIMIT ${STEP} FOR UPDATE SKIP LOCKED)
         AND state IN ('sending', 'running') RETURNING id`,
+    );
+  }
+
+  /** Streams on nodes that were removed, once whoever relayed them had time to say how they ended → `failed`. */
+  async failOrphanedStreams(): Promise<string[]> {
+    return idsOf(
+      await this.database.$queryRaw`
+        WITH gone AS (
+          UPDATE attempts SET state = 'lost', reason = 'the node was removed', finished_at = now() FROM nodes, jobs
+          WHERE nodes.id = node_id AND nodes.state = 'removed' AND nodes.updated_at < now() - interval '10 seconds'
+            AND attempts.finished_at IS NULL AND jobs.id = job_id AND jobs.kind = 'stream' RETURNING job_id),
+        failed AS (
+          UPDATE jobs SET state = 'failed', finished_at = now() FROM gone
+          WHERE jobs.id = job_id AND jobs.finished_at IS NULL RETURNING jobs.id, generation, containers[1] AS container)
+        INSERT INTO job_results (job_id, generation, result)
+        SELECT id, generation, convert_to('{"container":' || to_json(container)::text ||
+          ',"error":"The node was removed while it streamed"}', 'UTF8')
+        FROM failed RETURNING job_id AS id`,
     );
   }
 

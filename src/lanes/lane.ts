@@ -40,11 +40,12 @@ export class Lane {
    * Goes on with an attempt that an earlier holder of the lease left open. The node is asked before anything is
    * sent again: an attempt that was being sent may have arrived.
    */
-  takeUp({ attempt, containers, nodeJobId, since, state, egressGroup }: OpenAttempt): void {
+  takeUp({ attempt, jobKind, containers, nodeJobId, since, state, egressGroup }: OpenAttempt): void {
     const { lease } = this.node;
     if (lease === undefined) return;
     const job = {
       attempt: { ...attempt, fence: lease.fence },
+      jobKind,
       containers,
       nodeJobId,
       certain: state === 'running',

@@ -5,6 +5,7 @@ import { AttemptsRepository } from '../jobs/attempts.repository.js';
 import { failureResult } from '../jobs/job-state.js';
 import { JobsRepository } from '../jobs/jobs.repository.js';
 import { ResultsStore, type FinishedAttempt } from '../jobs/results-store.js';
+import { keptStreamResult } from '../jobs/stream-result.js';
 import type { Exhaustion } from '../jobs/attempts.repository.js';
 import { Retries } from '../jobs/retries.js';
 import { Broadcast } from '../persistence/broadcast.js';
@@ -41,13 +42,25 @@ export class ResultSinks {
     };
     return {
       async finish(job, finished, end) {
-        await results.finish(finished);
+        const isStream = job.jobKind === 'stream' && finished.state === 'succeeded';
+        const result = isStream
+          ? keptStreamResult(finished.result, settings.streamOutputBytes)
+          : finished.result;
+        await results.finish({ ...finished, result });
         ended(job, end());
       },
       async confirm({ attempt }) {
         await attempts.accepted(attempt, undefined);
       },
       retry: async (job, verdict, finished, end) => {
+        if (job.jobKind === 'stream') {
+          const last =
+            verdict.lastResort === 'as-it-is'
+              ? finished
+              : gaveUp(job, { failures: 1, expired: false }, 'failed');
+          await results.finish({ ...last, reason: verdict.reason });
+          return ended(job, end());
+        }
         const limit = Math.min(settings.maxAttempts, verdict.limit ?? Infinity);
         const last = (exhaustion: Exhaustion): FinishedAttempt =>
           verdict.lastResort === 'as-it-is' ? finished : gaveUp(job, exhaustion, 'failed');
@@ -55,11 +68,13 @@ export class ResultSinks {
         ended(job, end());
       },
       lost: async (job, reason) => {
+        if (job.jobKind === 'stream') return this.loseStream(job, reason, ended);
         const last = (end: Exhaustion): FinishedAttempt => gaveUp(job, end, 'lost');
         await this.retries.take(job.attempt, { state: 'lost', reason }, settings.maxAttempts, last);
         ended(job, GONE);
       },
       absent: async (job, reason) => {
+        if (job.jobKind === 'stream') return this.loseStream(job, reason, ended);
         const { attempt } = job;
         const requeued = await attempts.requeue(attempt, { state: 'lost', reason });
         if (!requeued) await results.finishSuperseded(attempt.id, reason);
@@ -79,6 +94,25 @@ export class ResultSinks {
         dispatcher.paused(node.id, HIDDEN_PAUSE_MS);
       },
     };
+  }
+
+  /** A stream that its relay has lost, and then its node: nobody listens any more, so it is not run again. */
+  private async loseStream(
+    job: DeliveredJob,
+    reason: string,
+    ended: (job: DeliveredJob, end: NodeEnding) => void,
+  ): Promise<void> {
+    const { attempt, containers } = job;
+    const error = 'The stream was cut off, and the node could not say how it ended';
+    await this.results.finish({
+      attempt,
+      attemptState: 'lost',
+      state: 'failed',
+      reason,
+      result: failureResult(containers, error),
+      intermediate: null,
+    });
+    ended(job, GONE);
   }
 }
 

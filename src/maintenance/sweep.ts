@@ -23,13 +23,13 @@ export class Sweep {
   ) {}
 
   async runOnce(): Promise<void> {
-    const expired = await this.sweep.failExpired();
+    const expired = [...(await this.sweep.failExpired()), ...(await this.sweep.failOrphanedStreams())];
     for (const id of expired) this.events.emit('finished', id);
     await this.broadcast.publish('finished', expired);
     const revived = [...(await this.sweep.requeueOverdueRetries()), ...(await this.sweep.requeueOrphans())];
     if (expired.length + revived.length > 0) {
       this.log.warn(
-        `Gave up ${expired.length} jobs past their deadline; found ${revived.length} without a future`,
+        `Gave up ${expired.length} jobs past their deadline or on removed nodes; found ${revived.length} without a future`,
       );
     }
     const waiting = [...revived, ...(await this.sweep.oldestQueued())];

@@ -63,8 +63,9 @@ const BEFORE_SENDING = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
 
-const SMALL_REPLY_BYTES = 1_048_576;
-const CONNECT_TIMEOUT_MS = 3_000;
+/** Replies that are no results are not read beyond this. */
+export const SMALL_REPLY_BYTES = 1_048_576;
+export const CONNECT_TIMEOUT_MS = 3_000;
 const KEEP_IDLE_MS = 3_000;
 const REQUESTS_PER_CONNECTION = 900;
 /** A reused connection that is slower than a new one by more than this stalls, in ms. */
@@ -261,7 +262,8 @@ const OPEN = Buffer.from('[');
 const COMMA = Buffer.from(',');
 const CLOSE = Buffer.from(']');
 
-function rateHeadersOf(headers: Dispatcher.ResponseData['headers']): RateHeaders | undefined {
+/** What a reply says of the node's rate limiter. */
+export function rateHeadersOf(headers: Dispatcher.ResponseData['headers']): RateHeaders | undefined {
   const limit = Number(headers['ratelimit-limit']);
   const remaining = Number(headers['ratelimit-remaining']);
   const resetSeconds = Number(headers['ratelimit-reset']);
@@ -281,7 +283,8 @@ export class NodeUnavailable extends Error {
   }
 }
 
-async function readText(reply: Dispatcher.ResponseData, limitBytes: number): Promise<string> {
+/** The body of a reply. @throws Error when it is too long, or breaks off */
+export async function readText(reply: Dispatcher.ResponseData, limitBytes: number): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of reply.body) {
@@ -292,7 +295,8 @@ async function readText(reply: Dispatcher.ResponseData, limitBytes: number): Pro
   return Buffer.concat(chunks).toString();
 }
 
-function readSubmitReply(reply: Dispatcher.ResponseData, text: string): SubmitReply {
+/** What a node's answer to a submission of one job means. */
+export function readSubmitReply(reply: Dispatcher.ResponseData, text: string): SubmitReply {
   const body = parseObject(text);
   const status = reply.statusCode;
   if (status === 200) {
@@ -333,7 +337,8 @@ function parseArray(text: string): unknown[] | undefined {
   }
 }
 
-function readFailure(reply: Dispatcher.ResponseData, text: string): NodeFailure {
+/** What an answer means that is no success. */
+export function readFailure(reply: Dispatcher.ResponseData, text: string): NodeFailure {
   const status = reply.statusCode;
   if (status === 429) {
     return { kind: 'limited', reason: '429 Too Many Requests', pauseMs: pauseOf(reply.headers) };
@@ -364,7 +369,8 @@ function parseObject(text: string): Record<string, unknown> | undefined {
   }
 }
 
-function failureOf(error: unknown): NodeFailure {
+/** What it means that there was no answer. */
+export function failureOf(error: unknown): NodeFailure {
   const code = codeOf(error);
   const reason = messageOf(error) || code || 'unknown network failure';
   // What nothing was written on has not carried this request.

@@ -18,6 +18,8 @@ export interface Sent {
   /** The node may have got it before; nothing is to be learned from how long it takes. */
   readonly adopted: boolean;
   rescued: boolean;
+  /** It was seen to be in service. */
+  shown: boolean;
   previous: Sent | undefined;
   next: Sent | undefined;
   /** An older attempt of the same job on the same node. */
@@ -96,6 +98,8 @@ export class Pair {
   /** The first that no slot has taken up yet. */
   private waiting: Sent | undefined;
   private inService = 0;
+  /** Those that were seen to be in service. */
+  private shown = 0;
 
   constructor(
     readonly node: NodeState,
@@ -204,6 +208,7 @@ export class Pair {
       startedAtMs: Number.NaN,
       adopted,
       rescued: false,
+      shown: false,
       previous: this.last,
       next: undefined,
       older: this.byId.get(jobId),
@@ -228,6 +233,19 @@ export class Pair {
     this.node.tookAfter(nowMs - sent.sentAtMs);
     sent.sentAtMs = nowMs;
     if (!Number.isNaN(sent.startedAtMs)) sent.startedAtMs = Math.max(sent.startedAtMs, nowMs);
+  }
+
+  /** It shows that it is in service. @returns whether that proves slots that were not known */
+  started(jobId: string, nowMs: number): boolean {
+    const sent = this.byId.get(jobId);
+    if (sent === undefined || sent.shown) return false;
+    sent.shown = true;
+    this.shown += 1;
+    if (!this.learner.seenAtOnce(this.shown)) return false;
+    this.stallPause = STALL_PAUSE.first;
+    this.backdate();
+    this.fillSlots(nowMs);
+    return true;
   }
 
   /** @returns how long it was in service, in ms, if that says something */
@@ -289,7 +307,7 @@ export class Pair {
   clear(): void {
     this.byId.clear();
     this.first = this.last = this.waiting = undefined;
-    this.count = this.inService = 0;
+    this.count = this.inService = this.shown = 0;
     this.stuck = false;
   }
 
@@ -325,6 +343,7 @@ export class Pair {
     else sent.next.previous = sent.previous;
     if (this.waiting === sent) this.waiting = sent.next;
     if (!Number.isNaN(sent.startedAtMs)) this.inService -= 1;
+    if (sent.shown) this.shown -= 1;
     this.count -= 1;
     return sent;
   }

@@ -154,7 +154,7 @@ export class Policy {
     const kind = this.kinds.of(job.containers);
     if (tried === undefined && job.urgent !== true && kind.held > 0) return undefined;
     const waiting = this.jobs.pressureOn(kind) + 1;
-    return this.choose(job, { kind, waiting, tried, waitedMs: 0, nowMs });
+    return this.choose(job, { kind, waiting, tried, waitedMs: 0, urgent: job.urgent === true, nowMs });
   }
 
   /** Keeps a job until `release` hands it out. */
@@ -198,6 +198,15 @@ export class Policy {
     node.pairs.get(kindKey(job.containers))?.accepted(job.id, nowMs);
     node.unanswered = Math.max(0, node.unanswered - 1);
     if (node.breaker.worked()) this.kinds.expire();
+  }
+
+  /**
+   * The job shows that it is in service: a stream gives its first output. That so many show it at once proves slots
+   * before any of them has ended.
+   */
+  started(nodeId: string, job: JobNeeds, nowMs: number): void {
+    const pair = this.nodes.get(nodeId)?.pairs.get(kindKey(job.containers));
+    if (pair?.started(job.id, nowMs) === true) this.touch(pair);
   }
 
   /** A submission ended without the job being on the node. `fault`: the node is to blame. */
@@ -303,7 +312,7 @@ export class Policy {
     const kind = this.kinds.of(containers);
     this.refresh(kind, nowMs);
     const waiting = this.jobs.pressureOn(kind) + 1;
-    const request = { kind, waiting, barred: [], tried: undefined, waitedMs: 0, nowMs };
+    const request = { kind, waiting, barred: [], tried: undefined, waitedMs: 0, urgent: false, nowMs };
     const choice = this.rule.choose(request, (pair) => this.barrier(pair, nowMs) === undefined);
     const outlook = (pair: Pair): PairOutlook => ({
       barrier: this.barrier(pair, nowMs),
@@ -319,7 +328,7 @@ export class Policy {
     const waitedMs = nowMs - firstSinceMs;
     const waiting = this.jobs.pressureOn(kind);
     const job = { id, containers: kind.containers, features, avoid, shun, urgent };
-    const placement = this.choose(job, { kind, waiting, tried: undefined, waitedMs, nowMs });
+    const placement = this.choose(job, { kind, waiting, tried: undefined, waitedMs, urgent, nowMs });
     if (placement !== undefined) this.jobs.takeFirst(jobClass, nowMs);
     else if (kind.roomy.size > 0) jobClass.heldUntilMs = firstSinceMs + longest(kind.roomy);
     return placement;

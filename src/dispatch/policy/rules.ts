@@ -13,6 +13,8 @@ export interface Request {
   readonly tried: ReadonlySet<string> | undefined;
   /** How long the first in line has been first; it is not held for longer than it would take. */
   readonly waitedMs: number;
+  /** It takes what there is now: neither a faster node nor another replica is waited for. */
+  readonly urgent: boolean;
   readonly nowMs: number;
 }
 
@@ -59,6 +61,7 @@ export class LearnedRule implements Rule {
     }
     if (best === undefined) return undefined;
     if (tried !== undefined) return { pair: best, why: 'retry' };
+    if (request.urgent) return { pair: best, why: 'best' };
     if (isFreeElsewhere(request, bestMs)) return undefined;
     if (request.waitedMs < bestMs && worthHolding(bestMs, waiting, best.fasterSlots, best.fasterRate)) {
       return undefined;

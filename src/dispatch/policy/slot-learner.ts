@@ -7,6 +7,8 @@ import { Crowding } from './crowding.js';
  * unfinished shows that k were running: `slots = max(slots, k)`. (Round-trip times show nothing: job sizes vary more
  * than queueing does.)
  *
+ * **Output** is proof too: streams that give output at the same time are in service at the same time.
+ *
  * **Crowding** is statistics (crowding.ts), for what overtaking cannot tell: jobs of one size never overtake each
  * other, and containers that start everything at once and share a processor let every job overtake.
  *
@@ -87,6 +89,13 @@ export class SlotLearner {
     return false;
   }
 
+  /** So many jobs were seen in service at the same time. @returns whether that proves slots that were not known */
+  seenAtOnce(count: number): boolean {
+    if (this.sharing || count <= this.slots) return false;
+    this.raise(count);
+    return true;
+  }
+
   /**
    * The last job has ended. A shared processor that was crowded is taken up again with half as many, as TCP does with
    * a connection that was idle (RFC 2861). @returns whether it is so
@@ -113,7 +122,10 @@ export class SlotLearner {
   }
 
   private grow(slots: number): void {
-    if (this.sinceGrowth < this.slots) return;
+    if (this.sinceGrowth >= this.slots) this.raise(slots);
+  }
+
+  private raise(slots: number): void {
     this.sinceGrowth = 0;
     this.slots = Math.min(MOST_SLOTS, slots);
     this.starting = true;

@@ -1,0 +1,123 @@
+import { performance } from 'node:perf_hooks';
+import { Agent, type Dispatcher } from 'undici';
+import { messageOf } from '../errors.js';
+import { JsonSyntaxError } from '../protocol/raw-json.js';
+import { StreamRowReader, type StreamRow } from '../protocol/stream-row.js';
+import {
+  CONNECT_TIMEOUT_MS,
+  SMALL_REPLY_BYTES,
+  failureOf,
+  rateHeadersOf,
+  readFailure,
+  readSubmitReply,
+  readText,
+  type NodeFailure,
+  type NodeTarget,
+  type SubmitReply,
+} from './node-client.js';
+
+/** What became of asking a node for a stream. */
+export type StreamReply =
+  /** 200: `body` gives the node's bytes as they come, its id line first, and throws where they break off. */
+  | { readonly kind: 'streaming'; readonly contentType: string; readonly body: AsyncIterable<Buffer> }
+  | Exclude<SubmitReply, { kind: 'accepted' }>;
+
+/** What a node says of a stream that has ended. */
+export type StreamRowReply =
+  | { readonly kind: 'row'; readonly row: StreamRow }
+  /** It answers, and does not know the job. */
+  | { readonly kind: 'absent' }
+  | NodeFailure;
+
+/** A request on behalf of somebody who waits. */
+export interface OnBehalf {
+  /** The caller's address: whose rate budget is spent. Undefined spends the gateway's own. */
+  readonly address: string | undefined;
+  readonly signal: AbortSignal;
+  /** How long the node may take to begin its answer, in ms. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * Asks nodes for streams. They carry the address of the caller, so that each caller spends a budget of its own at the
+ * node (docs/protocol.md §4), and what the node says of that budget teaches nothing about the gateway's. Every stream
+ * has a connection of its own, and any number may be open.
+ */
+export class StreamClient {
+  private readonly agent = new Agent({ pipelining: 1, connect: { timeout: CONNECT_TIMEOUT_MS } });
+
+  /**
+   * POST /api/jobs/stream with the exact bytes of `body`. Never throws for what a node does; when the signal aborts, it
+   * says `unclear`. The body's bytes are read no faster than they are taken.
+   */
+  async open(node: NodeTarget, body: Buffer, on: OnBehalf): Promise<StreamReply> {
+    try {
+      const reply = await this.request(node, { method: 'POST', path: '/api/jobs/stream', body }, on);
+      if (reply.statusCode === 200) {
+        const contentType = String(reply.headers['content-type'] ?? 'text/html; charset=utf-8');
+        return { kind: 'streaming', contentType, body: reply.body as AsyncIterable<Buffer> };
+      }
+      const answer = readSubmitReply(reply, await readText(reply, SMALL_REPLY_BYTES));
+      if (answer.kind !== 'accepted') return answer;
+      return { kind: 'unreachable', reason: `an id instead of a stream` };
+    } catch (error) {
+      return failureOf(error);
+    }
+  }
+
+  /** GET /api/jobs?id=… for one stream. @param keepBytes a longer result is not kept */
+  async row(node: NodeTarget, id: string, keepBytes: number, on: OnBehalf): Promise<StreamRowReply> {
+    try {
+      const path = `/api/jobs?id=${encodeURIComponent(id)}`;
+      const reply = await this.request(node, { method: 'GET', path }, on);
+      if (on.address === undefined) {
+        node.budget.replied('get_job', performance.now(), rateHeadersOf(reply.headers));
+      }
+      if (reply.statusCode !== 200) return readFailure(reply, await readText(reply, SMALL_REPLY_BYTES));
+      const reader = new StreamRowReader(keepBytes);
+      for await (const chunk of reply.body) reader.push(chunk as Buffer);
+      const row = reader.end();
+      return row?.id === id ? { kind: 'row', row } : { kind: 'absent' };
+    } catch (error) {
+      if (error instanceof JsonSyntaxError) return { kind: 'error', reason: messageOf(error) };
+      return failureOf(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.agent.destroy();
+  }
+
+  private async request(
+    node: NodeTarget,
+    { method, path, body }: { method: 'GET' | 'POST'; path: string; body?: Buffer },
+    { address, signal, timeoutMs }: OnBehalf,
+  ): Promise<Dispatcher.ResponseData> {
+    const { origin, pathname } = new URL(node.config.url);
+    if (address === undefined) node.budget.sent('get_job', performance.now());
+    return this.agent.request({
+      origin,
+      path: (pathname === '/' ? '' : pathname) + path,
+      method,
+      body: body ?? null,
+      headers: headersFor(node, body === undefined ? {} : { 'content-type': 'application/json' }, address),
+      signal,
+      reset: true,
+      headersTimeout: timeoutMs,
+      // A container may think for long; how long a stream may take in all is the caller's concern.
+      bodyTimeout: method === 'POST' ? 0 : timeoutMs,
+    });
+  }
+}
+
+/** The caller's address takes the place of any that an operator has configured for the node. */
+function headersFor(
+  { config }: NodeTarget,
+  own: Readonly<Record<string, string>>,
+  address: string | undefined,
+): Record<string, string> {
+  const headers: Record<string, string> = { ...config.headers, ...own };
+  if (address === undefined) return headers;
+  for (const name of Object.keys(headers)) if (name.toLowerCase() === 'x-forwarded-for') delete headers[name];
+  return { ...headers, 'x-forwarded-for': address };
+}
