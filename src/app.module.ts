@@ -29,10 +29,13 @@ import { Replicas } from './lanes/replicas.js';
 import { Rescues } from './lanes/rescues.js';
 import { ResultSinks } from './lanes/result-sink.js';
 import { Fleet } from './nodes/fleet.js';
+import { FleetResources } from './nodes/fleet-resources.js';
 import { NodeClient } from './nodes/node-client.js';
 import { NodeSenders } from './nodes/node-senders.js';
 import { NodesRepository } from './nodes/nodes.repository.js';
 import { NodesService } from './nodes/nodes.service.js';
+import { ResourceSnapshots } from './nodes/resource-snapshots.js';
+import { ResourcesRepository } from './nodes/resources.repository.js';
 import { StreamClient } from './nodes/stream-client.js';
 import { Broadcast } from './persistence/broadcast.js';
 import { Database } from './persistence/database.js';
@@ -94,6 +97,9 @@ export class AppModule {
         Fleet,
         NodesRepository,
         NodesService,
+        ResourcesRepository,
+        ResourceSnapshots,
+        FleetResources,
         JobEvents,
         ResultsStore,
         AttemptsRepository,

@@ -78,6 +78,8 @@ export const environmentSchema = z.object({
   PROBE_INTERVAL_MS: integer(100, 600_000, 5_000),
   /** How long a node may take to answer /info, in ms. */
   PROBE_TIMEOUT_MS: integer(50, 60_000, 3_000),
+  /** Time between two looks at a node's /resources, in ms. */
+  RESOURCES_INTERVAL_MS: integer(1_000, 86_400_000, 60_000),
   /** How long a node may take to accept a job, in ms, before the gateway asks it whether it did. */
   SUBMIT_TIMEOUT_MS: integer(100, 120_000, 10_000),
   /** After this many ms an application gets its job id even if no node has accepted the job yet. */

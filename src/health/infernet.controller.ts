@@ -1,7 +1,8 @@
-import { Controller, Get, Header } from '@nestjs/common';
+import { Controller, Get, Header, Query } from '@nestjs/common';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { ApiCall } from '../http/api-call.js';
 import { Fleet } from '../nodes/fleet.js';
+import { FleetResources } from '../nodes/fleet-resources.js';
 import type { NodeInfo } from '../protocol/node-info.js';
 import { healthCall, infoCall } from './infernet-calls.js';
 
@@ -11,6 +12,7 @@ export class InfernetController {
   constructor(
     private readonly fleet: Fleet,
     private readonly dispatcher: Dispatcher,
+    private readonly fleetResources: FleetResources,
   ) {}
 
   @Get('health')
@@ -25,6 +27,13 @@ export class InfernetController {
   @Header('content-type', 'application/json')
   info(): string {
     return infoText(this.fleet.mergedInfo(this.dispatcher.held));
+  }
+
+  /** Of a repeated `model_id` the first counts, as at a node. */
+  @Get('resources')
+  @Header('content-type', 'application/json')
+  async resources(@Query('model_id') modelId?: string | string[]): Promise<Buffer> {
+    return this.fleetResources.merged([modelId].flat()[0]);
   }
 }
 

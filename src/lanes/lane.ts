@@ -1,6 +1,7 @@
 import type { DeliveredJob } from '../dispatch/dispatcher.js';
 import type { OpenAttempt } from '../jobs/jobs.repository.js';
 import type { FleetNode } from '../nodes/node.js';
+import type { ResourceProber } from '../nodes/resource-prober.js';
 import type { Prober } from '../nodes/prober.js';
 import type { Collector } from '../results/collector.js';
 
@@ -12,6 +13,7 @@ export class Lane {
   constructor(
     readonly node: FleetNode,
     private readonly prober: Prober,
+    private readonly resources: ResourceProber,
     private readonly collector: Collector,
     /** The gateways that reach nodes from the same address as this one. */
     private readonly egressGroup: string,
@@ -25,6 +27,16 @@ export class Lane {
   /** Looks at the node once, now. */
   async probe(): Promise<void> {
     await this.prober.runOnce();
+  }
+
+  /** The node was probed: its resources may have to be looked at. */
+  probed(): void {
+    this.resources.consider();
+  }
+
+  /** Somebody wants to know the node's answer to a question about its resources; see `ResourceSnapshots`. */
+  askResources(question: string): void {
+    this.resources.ask(question);
   }
 
   collect(job: DeliveredJob): void {
@@ -60,6 +72,7 @@ export class Lane {
   /** Safe twice. */
   stop(): void {
     this.prober.stop();
+    this.resources.stop();
     this.collector.stop();
   }
 }

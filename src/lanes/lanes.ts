@@ -6,11 +6,14 @@ import { messageOf } from '../errors.js';
 import { JobEvents } from '../jobs/job-events.js';
 import { JobsRepository } from '../jobs/jobs.repository.js';
 import { Fleet } from '../nodes/fleet.js';
+import { FleetResources } from '../nodes/fleet-resources.js';
 import { NodeClient } from '../nodes/node-client.js';
 import type { FleetNode } from '../nodes/node.js';
 import { NodesRepository } from '../nodes/nodes.repository.js';
 import { NodesService } from '../nodes/nodes.service.js';
 import { Prober } from '../nodes/prober.js';
+import { ResourceProber } from '../nodes/resource-prober.js';
+import { ResourceSnapshots } from '../nodes/resource-snapshots.js';
 import { Collector } from '../results/collector.js';
 import { Lane } from './lane.js';
 import { LeaseKeeper } from './lease-keeper.js';
@@ -20,6 +23,8 @@ import { ResultSinks } from './result-sink.js';
 const FIRST_PROBES_MS = 2_000;
 /** Between two first probes, when there are few nodes, in ms. */
 const FIRST_PROBE_GAP_MS = 5;
+/** How long a node may take to tell its resources, in ms; it asks all its containers. */
+const RESOURCES_TIMEOUT_MS = 10_000;
 /** How often attempts are looked for that are open and that nobody follows, in ms. */
 const TAKE_UP_INTERVAL_MS = 15_000;
 
@@ -42,6 +47,8 @@ export class Lanes {
     private readonly sinks: ResultSinks,
     private readonly leases: LeaseKeeper,
     private readonly events: JobEvents,
+    private readonly resources: FleetResources,
+    private readonly snapshots: ResourceSnapshots,
   ) {}
 
   /**
@@ -52,6 +59,10 @@ export class Lanes {
     this.dispatcher.on('delivered', (job) => this.lanes.get(job.attempt.nodeId)?.collect(job));
     this.events.on('wanted', (jobIds, untilMs) => {
       for (const lane of this.lanes.values()) lane.hurry(jobIds, untilMs);
+    });
+    this.fleet.on('probed', ({ id }) => this.lanes.get(id)?.probed());
+    this.resources.on('wanted', (question) => {
+      for (const lane of this.lanes.values()) lane.askResources(question);
     });
     this.events.on('finished', (jobId) => this.dispatcher.forget(jobId));
     this.leases.on('gained', (node, learned) => this.open(node, learned));
@@ -120,7 +131,11 @@ export class Lanes {
       intervalMs: settings.probeIntervalMs,
       timeoutMs: settings.probeTimeoutMs,
     });
-    const lane = new Lane(node, prober, collector, settings.egressGroup);
+    const resources = new ResourceProber(node, client, this.snapshots, {
+      intervalMs: settings.resourcesIntervalMs,
+      timeoutMs: RESOURCES_TIMEOUT_MS,
+    });
+    const lane = new Lane(node, prober, resources, collector, settings.egressGroup);
     this.lanes.get(node.id)?.stop();
     this.lanes.set(node.id, lane);
     this.dispatcher.laneReset(node.id, learned);

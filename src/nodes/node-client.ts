@@ -123,6 +123,22 @@ export class NodeClient {
     return parseChain(texts[0] as string, texts[1] as string);
   }
 
+  /**
+   * GET of a document, as the bytes that came.
+   * @throws Error that says what was wrong with the answer
+   */
+  async document(
+    node: NodeTarget,
+    route: NodeRoute,
+    path: string,
+    limits: { readonly timeoutMs: number; readonly mostBytes: number },
+  ): Promise<Buffer> {
+    const reply = await this.request(node, route, { method: 'GET', path, timeoutMs: limits.timeoutMs });
+    const bytes = await readBytes(reply, limits.mostBytes);
+    if (reply.statusCode === 200) return bytes;
+    throw new Error(`${path} answered ${reply.statusCode}`);
+  }
+
   /** POST /api/jobs with the exact bytes of `body`. Never throws for what a node does. */
   async submit(node: NodeTarget, body: Buffer, timeoutMs: number): Promise<SubmitReply> {
     let reply: Dispatcher.ResponseData;
@@ -285,6 +301,10 @@ export class NodeUnavailable extends Error {
 
 /** The body of a reply. @throws Error when it is too long, or breaks off */
 export async function readText(reply: Dispatcher.ResponseData, limitBytes: number): Promise<string> {
+  return (await readBytes(reply, limitBytes)).toString();
+}
+
+async function readBytes(reply: Dispatcher.ResponseData, limitBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of reply.body) {
@@ -292,7 +312,7 @@ export async function readText(reply: Dispatcher.ResponseData, limitBytes: numbe
     if (size > limitBytes) throw new Error(`a reply of more than ${limitBytes} bytes`);
     chunks.push(chunk as Buffer);
   }
-  return Buffer.concat(chunks).toString();
+  return Buffer.concat(chunks);
 }
 
 /** What a node's answer to a submission of one job means. */

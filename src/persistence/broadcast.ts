@@ -12,6 +12,8 @@ export interface BroadcastEvents {
   claimed: [ids: string[]];
   /** Jobs reached a terminal state. */
   finished: [ids: string[]];
+  /** What nodes should be asked about their resources: model ids; empty for the resources themselves. */
+  resources: [questions: string[]];
   /** The configuration or the lease of nodes changed. */
   nodes: [ids: string[]];
   /** How nodes fare, from the replicas that work with them. */
@@ -36,7 +38,14 @@ interface Waiting {
 const CHANNEL = 'infernet_gateway';
 /** PostgreSQL takes payloads of less than 8,000 bytes. */
 const MESSAGE_BYTES = 7_900;
-const TOPICS: ReadonlySet<string> = new Set<Topic>(['queued', 'claimed', 'finished', 'nodes', 'lanes']);
+const TOPICS: ReadonlySet<string> = new Set<Topic>([
+  'queued',
+  'claimed',
+  'finished',
+  'resources',
+  'nodes',
+  'lanes',
+]);
 const RECONNECT_MS = 1_000;
 
 /**

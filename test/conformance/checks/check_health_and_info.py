@@ -1,10 +1,4 @@
-import unittest
-
-from infernet_client.node import NodeClient
 from support import Check, shape
-
-LATER = "the gateway does not serve /resources yet"
-WHY_NO_RESOURCES = LATER if hasattr(NodeClient, "get_resources") else "this client has no such call"
 
 
 class HealthAndInfo(Check):
@@ -35,11 +29,3 @@ class HealthAndInfo(Check):
             return info["version"], info["chain"]
 
         await self.same(told)
-
-    @unittest.skip(WHY_NO_RESOURCES)
-    async def test_resources(self):
-        """get_resources()"""
-
-    @unittest.skip(WHY_NO_RESOURCES)
-    async def test_model_support(self):
-        """check_model_support()"""
