@@ -13,6 +13,8 @@ export interface VersionTraits {
   readonly limitsRates: boolean;
   /** Whether a submission needs a content type of JSON. */
   readonly checksContentType: boolean;
+  /** The form of delegated subscriptions that it takes (docs/protocol.md §5). */
+  readonly subscriptions: '0.x' | '1.x';
   /** Whether a delegated subscription is answered with an id, which is good for nothing. */
   readonly givesIdsToSubscriptions: boolean;
   readonly hasResources: boolean;
@@ -36,6 +38,7 @@ export function traitsOf(version: ApiVersion): VersionTraits {
     proves: isSince('1.0.0'),
     limitsRates: isSince('1.0.0'),
     checksContentType: isSince('1.0.0'),
+    subscriptions: isSince('1.0.0') ? '1.x' : '0.x',
     givesIdsToSubscriptions: !isSince('1.0.0'),
     hasResources: isSince('1.4.0'),
     statusFrom: isSince('1.1.0') ? LOOPBACK_AND_DOCKER : isSince('1.0.0') ? LOOPBACK : ANYWHERE,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { nodesOf, UsageError } from './command-line.js';
+import { COORDINATOR } from './options.js';
 import { serviceTimes } from './service-time.js';
 
 describe('nodesOf', () => {
@@ -18,7 +19,14 @@ describe('nodesOf', () => {
     expect(nodesOf([])).toMatchObject([{ rateLimit: undefined }]);
   });
 
+  it('reads what subscriptions are signed for', () => {
+    const chain = { chainAddress: '0xabc', chainId: 5, coordinator: COORDINATOR };
+    const args = ['--chain', '0xabc', '--chain-id', '5', '--coordinator', COORDINATOR];
+    expect(nodesOf(args)).toMatchObject([chain]);
+  });
+
   it.each([
+    ['--coordinator', '0x12'],
     ['--prot', '1'],
     ['--slots', '0'],
     ['--count', 'x'],

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { API_VERSIONS, apiVersion, type ApiVersion } from './api-version.js';
 import { CONTAINER_IDS, containersById } from './containers.js';
-import type { EmulatedNodeOptions } from './options.js';
+import { COORDINATOR, type EmulatedNodeOptions } from './options.js';
 import type { RateLimit } from './rate-limiter.js';
 import type { ServiceTime } from './service-time.js';
 
@@ -25,12 +25,14 @@ npm run emulator -- [options]
   --request-cost-ms X   processor time of each request (default 0; the reference node's: 2.5)
   --api-version V       version of the reference node to behave like (default 1.4.0): ${API_VERSIONS.join(', ')}
   --node-version V      version in /info (default the same)
-  --chain ADDRESS       wallet address of a node with a chain (default: no chain)
+  --chain ADDRESS       wallet address of a node with a chain, which takes delegated subscriptions (default: no chain)
+  --chain-id N          chain that they are signed for (default 31337)
+  --coordinator ADDRESS contract that they are signed for (default ${COORDINATOR})
   --stream-timeout-ms N cuts streams after this time (default 60000)
   --help                this text
 
 Control surface on each node: GET /__emulator/state, PUT /__emulator/faults, POST /__emulator/restart,
-GET /__emulator/executions, GET /__emulator/received. See docs/emulator.md.
+GET /__emulator/executions, GET /__emulator/received, GET /__emulator/subscriptions. See docs/emulator.md.
 `;
 
 /** A command line that cannot be followed; the message is for the person who typed it. */
@@ -69,6 +71,8 @@ export function nodesOf(args: readonly string[]): EmulatedNodeOptions[] | 'help'
     streamTimeoutMs: optionalNumber('stream-timeout-ms', values['stream-timeout-ms'], { min: 1 }),
     version: values['node-version'],
     chainAddress: values.chain,
+    chainId: optionalNumber('chain-id', values['chain-id'], { min: 1, integer: true }),
+    coordinator: address('coordinator', values.coordinator),
   }));
 }
 
@@ -95,6 +99,8 @@ function parsed(args: readonly string[]) {
         'stream-timeout-ms': text,
         'node-version': text,
         chain: text,
+        'chain-id': text,
+        coordinator: text,
         help: { type: 'boolean', short: 'h' },
       },
     }).values;
@@ -120,6 +126,11 @@ function number(name: string, text: string, { min, integer = false }: Range): nu
 
 function optionalNumber(name: string, text: string | undefined, range: Range): number | undefined {
   return text === undefined ? undefined : number(name, text, range);
+}
+
+function address(name: string, text: string | undefined): string | undefined {
+  if (text === undefined || /^0x[0-9a-f]{40}$/i.test(text)) return text;
+  throw new UsageError(`--${name}: an address, 0x and 40 hexadecimal digits, expected, got "${text}"`);
 }
 
 /** Every node draws its own times, hence the index in the seed. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { json } from 'node:stream/consumers';
+import type { Subscribed } from './chain.js';
 import type { Execution } from './execution-log.js';
 import type { Faults, FaultSettings } from './faults.js';
 import type { ReceivedRequest } from './request-log.js';
@@ -17,6 +18,7 @@ export interface ControlledNode {
   readonly faults: Faults;
   readonly executions: readonly Execution[];
   readonly received: readonly ReceivedRequest[];
+  readonly subscriptions: readonly Subscribed[];
   restart(options: { downMs?: number }): Promise<void>;
 }
 
@@ -29,6 +31,7 @@ export interface ControlledNode {
  * - `POST restart`: answered 202 first, then the node restarts; body `{"downMs"?: number}`
  * - `GET executions?from=N`: the execution log, from the Nth entry
  * - `GET received?last=N`: the last N requests (default 100), bodies in base64
+ * - `GET subscriptions`: the delegated subscriptions taken since the last restart
  */
 export class ControlSurface {
   constructor(readonly node: ControlledNode) {}
@@ -44,6 +47,8 @@ export class ControlSurface {
           return send(response, 200, this.node.executions.slice(count(url, 'from', 0)));
         case 'GET received':
           return send(response, 200, this.#received(count(url, 'last', DEFAULT_LAST)));
+        case 'GET subscriptions':
+          return send(response, 200, this.node.subscriptions);
         case 'PUT faults': {
           const settings = (await json(request)) as FaultSettings;
           await this.node.faults.replace(settings);

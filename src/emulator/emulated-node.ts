@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Chain, type Subscribed } from './chain.js';
 import { ControlSurface } from './control-surface.js';
 import { ExecutionLog, type Execution } from './execution-log.js';
 import { Faults } from './faults.js';
@@ -50,6 +51,7 @@ export class EmulatedNode {
   readonly #scripted = new ScriptedAnswers();
   readonly #replies = new Map<number, number>();
   readonly #control: ControlSurface;
+  #chain: Chain;
   #frontDoor: FrontDoor;
   /** No process: the port stays closed whatever the faults say. */
   #isDead = false;
@@ -82,6 +84,7 @@ export class EmulatedNode {
       scripted: this.#scripted,
     });
     this.#control = new ControlSurface(this);
+    this.#chain = this.#newChain();
     this.#frontDoor = this.#newFrontDoor();
   }
 
@@ -126,6 +129,11 @@ export class EmulatedNode {
     return this.#log.entries;
   }
 
+  /** The delegated subscriptions taken since the last restart. */
+  get subscriptions(): readonly Subscribed[] {
+    return this.#chain.subscriptions;
+  }
+
   /** Counts for tests and the control surface. */
   get load(): { pending: number; completed: number; busySlots: number; queued: number } {
     return {
@@ -165,6 +173,7 @@ export class EmulatedNode {
     this.#isDead = false;
     if (options.downMs !== undefined) await delay(options.downMs);
     this.#store.dropPending();
+    this.#chain = this.#newChain();
     this.#frontDoor = this.#newFrontDoor();
     if (this.faults.active.refuse === undefined) await this.#listener.open();
   }
@@ -206,22 +215,31 @@ export class EmulatedNode {
     void this.#frontDoor.receive(request, response, nth);
   }
 
+  #newChain(): Chain {
+    const { chainAddress, chainId, coordinator, signers, allowedOwners, containers } = this.#setup;
+    if (chainAddress === undefined) return new Chain(undefined, containers);
+    const lowerCased = Object.fromEntries(
+      Object.entries(signers).map(([owner, signer]) => [owner.toLowerCase(), signer]),
+    );
+    return new Chain(
+      {
+        address: chainAddress,
+        coordinator: { chainId, address: coordinator },
+        signers: lowerCased,
+        allowedOwners,
+      },
+      containers,
+    );
+  }
+
   #newFrontDoor(): FrontDoor {
-    const { version, traits, chainAddress, containers, allowedAddresses, rateLimit } = this.#setup;
+    const { version, traits, containers, allowedAddresses, rateLimit } = this.#setup;
     const { faults } = this;
     const store = this.#store;
     const runner = this.#runner;
+    const chain = this.#chain;
     return new FrontDoor({
-      api: new NodeApi({
-        version,
-        traits,
-        chainAddress,
-        containers,
-        allowedAddresses,
-        store,
-        runner,
-        faults,
-      }),
+      api: new NodeApi({ version, traits, chain, containers, allowedAddresses, store, runner, faults }),
       traits,
       faults,
       scripted: this.#scripted,

@@ -8,6 +8,8 @@ import {
   type JsonKind,
   type JsonSlice,
 } from '../protocol/raw-json.js';
+import { delegatedRequest, type DelegatedRequest } from './delegated-request.js';
+import { MalformedRequest, PYTHON_TYPES } from './malformed-request.js';
 
 /** A job as the node understood it. `data` is the exact bytes of the body's member. */
 export interface JobRequest {
@@ -18,14 +20,6 @@ export interface JobRequest {
   readonly data: Buffer;
   readonly requiresProof: boolean;
 }
-
-/** A delegated subscription; the emulated node has no chain to track it on. */
-export interface DelegatedRequest {
-  readonly kind: 'delegated';
-}
-
-/** A body that the node answers with 500; `message` is the text behind the route's own prefix. */
-export class MalformedRequest extends Error {}
 
 const BAD_JSON =
   '400 Bad Request: The browser (or proxy) sent a request that this server could not understand.';
@@ -45,9 +39,14 @@ export function parsedBody(body: Buffer): JsonSlice {
 /**
  * One message of a body: the body itself or an element of a batch. `id` and `ip` in the message override
  * the node's own (docs/protocol.md §6.1).
+ * @param node.subscriptions the form of delegated subscriptions that the node takes
  * @throws MalformedRequest
  */
-export function jobRequest(body: Buffer, message: JsonSlice, peer: string): JobRequest | DelegatedRequest {
+export function jobRequest(
+  body: Buffer,
+  message: JsonSlice,
+  { peer, subscriptions }: { readonly peer: string; readonly subscriptions: '0.x' | '1.x' },
+): JobRequest | DelegatedRequest {
   if (message.kind !== 'object') {
     throw new MalformedRequest(`'${PYTHON_TYPES[message.kind]}' object is not a mapping`);
   }
@@ -56,9 +55,7 @@ export function jobRequest(body: Buffer, message: JsonSlice, peer: string): JobR
   if (members.has('type')) throw new MalformedRequest("got an unexpected keyword argument 'type'");
   const data = required(members, 'data', 'object');
   if (!members.has('containers') && members.has('subscription')) {
-    required(members, 'subscription', 'object');
-    required(members, 'signature', 'object');
-    return { kind: 'delegated' };
+    return delegatedRequest(body, members, subscriptions);
   }
   return {
     kind: 'job',
@@ -81,15 +78,6 @@ export function statusRequest(body: Buffer): { id: string; status: unknown } {
   if (status === undefined) throw new MalformedRequest("'status'");
   return { id, status: status.kind === 'string' ? decoded(body, status) : undefined };
 }
-
-const PYTHON_TYPES: Record<JsonKind, string> = {
-  object: 'dict',
-  array: 'list',
-  string: 'str',
-  number: 'int',
-  boolean: 'bool',
-  null: 'NoneType',
-};
 
 function required(members: Map<string, JsonSlice>, name: string, kind: JsonKind): JsonSlice {
   const member = members.get(name);

@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { jsonElements } from '../protocol/raw-json.js';
+import { jsonElements, type JsonSlice } from '../protocol/raw-json.js';
 import { refusal } from './admission.js';
 import type { VersionTraits } from './api-version.js';
 import type { Container } from './containers.js';
 import type { Faults } from './faults.js';
 import type { JobRunner, StreamEnd, StreamSink } from './job-runner.js';
-import { jobRequest, MalformedRequest, parsedBody, statusRequest, type JobRequest } from './job-request.js';
+import { NOT_SERIALIZABLE, type Chain } from './chain.js';
+import type { DelegatedRequest } from './delegated-request.js';
+import { jobRequest, parsedBody, statusRequest, type JobRequest } from './job-request.js';
 import type { JobStore } from './job-store.js';
+import { MalformedRequest } from './malformed-request.js';
 import { errorObject, errorReply, htmlReply, jsonReply, jsonString, type Reply } from './reply.js';
 import type { Endpoint } from './routes.js';
 
@@ -30,8 +33,7 @@ export interface StreamReply {
 export interface ApiParts {
   readonly version: string;
   readonly traits: VersionTraits;
-  /** Address of the wallet; undefined for a node without a chain. */
-  readonly chainAddress: string | undefined;
+  readonly chain: Chain;
   readonly containers: ReadonlyMap<string, Container>;
   readonly allowedAddresses: Readonly<Record<string, readonly string[]>>;
   readonly store: JobStore;
@@ -40,8 +42,6 @@ export interface ApiParts {
 }
 
 const TOO_LARGE = '413 Request Entity Too Large: The data value transmitted exceeds the capacity limit.';
-/** What becomes of the refusal of a delegated subscription on a node without a chain. */
-const NOT_SERIALIZABLE = 'Object of type MessageType is not JSON serializable';
 const REDIS_DOWN = 'Error 111 connecting to redis:6379. Connection refused.';
 
 /** The node's endpoints: from a request to the answer that the reference node would give. */
@@ -63,9 +63,9 @@ export class NodeApi {
       case 'resources':
         return this.#resources(request.query.get('model_id'));
       case 'chain_enabled':
-        return jsonReply(200, `{"enabled":${this.parts.chainAddress !== undefined}}`);
+        return jsonReply(200, `{"enabled":${this.parts.chain.address !== undefined}}`);
       case 'chain_address':
-        return jsonReply(200, `{"address":${jsonString(this.parts.chainAddress ?? '')}}`);
+        return jsonReply(200, `{"address":${jsonString(this.parts.chain.address ?? '')}}`);
       case 'get_job':
         return redisIsDown ? htmlReply(500) : this.#rows(request);
       case 'create_job':
@@ -80,11 +80,12 @@ export class NodeApi {
   }
 
   #info(): Reply {
-    const { version, traits, chainAddress, containers, store } = this.parts;
+    const { version, traits, containers, store } = this.parts;
     const offered = [...containers.values()].map(({ description, external, id, image }) =>
       JSON.stringify({ description, external, id, image }),
     );
-    const chain = `"chain":{"address":${jsonString(chainAddress ?? '')},"enabled":${chainAddress !== undefined}}`;
+    const { address } = this.parts.chain;
+    const chain = `"chain":{"address":${jsonString(address ?? '')},"enabled":${address !== undefined}}`;
     const common = `"containers":[${offered.join(',')}],"pending":{"offchain":${store.pendingCount},"onchain":0}`;
     if (!traits.tellsVersion) return jsonReply(200, `{${common}}`);
     return jsonReply(200, `{${chain},${common},"version":${jsonString(version)}}`);
@@ -116,6 +117,9 @@ export class NodeApi {
     const job = this.#admitted(request);
     if ('status' in job) return job;
     if (job.kind === 'delegated') {
+      const verdict = this.parts.chain.subscribe(job, Date.now());
+      if (verdict.kind === 'broken') return this.#failed(verdict.text);
+      if (verdict.kind === 'refused') return errorReply(405, verdict.refusal.error, verdict.refusal.params);
       return jsonReply(200, this.parts.traits.givesIdsToSubscriptions ? `{"id":"${randomUUID()}"}` : '{}');
     }
     if (!redisIsDown) this.parts.runner.start(job);
@@ -126,6 +130,7 @@ export class NodeApi {
     const job = this.#admitted(request);
     if ('status' in job) return job;
     if (job.kind === 'delegated') {
+      if (this.parts.chain.address === undefined) return this.#failed(NOT_SERIALIZABLE);
       return errorReply(405, 'Streaming only supported for OffchainJob requests.');
     }
     return {
@@ -137,18 +142,15 @@ export class NodeApi {
   }
 
   /** A single job that passed every check, or the reply that refuses it. */
-  #admitted(request: ApiRequest): JobRequest | { kind: 'delegated' } | Reply {
+  #admitted(request: ApiRequest): JobRequest | DelegatedRequest | Reply {
     const { traits } = this.parts;
-    const prefix = traits.checksContentType ? 'Internal server error' : 'Could not enqueue job';
-    const failed = (text: string): Reply => errorReply(500, `${prefix}: ${text}`);
+    const failed = (text: string): Reply => this.#failed(text);
     if (request.body === undefined) return { ...failed(TOO_LARGE), closes: true };
     if (traits.checksContentType && !isJsonType(request.contentType))
       return failed("'NoneType' object is not a mapping");
     try {
-      const job = jobRequest(request.body, parsedBody(request.body), request.peer);
-      if (job.kind === 'delegated') {
-        return this.parts.chainAddress === undefined ? failed(NOT_SERIALIZABLE) : job;
-      }
+      const job = this.#read(request.body, parsedBody(request.body), request.peer);
+      if (job.kind === 'delegated') return job;
       const refused = this.#refusal(job);
       return refused === undefined ? job : errorReply(405, refused.error, refused.params);
     } catch (error) {
@@ -162,11 +164,13 @@ export class NodeApi {
     try {
       const list = parsedBody(body);
       if (list.kind !== 'array') return errorReply(400, 'Expected a list');
-      const messages = jsonElements(body, list).map((item) => jobRequest(body, item, peer));
-      let isUnserializable = false;
+      const messages = jsonElements(body, list).map((item) => this.#read(body, item, peer));
+      let broken: string | undefined;
       const items = messages.flatMap((message) => {
         if (message.kind === 'delegated') {
-          isUnserializable ||= this.parts.chainAddress === undefined;
+          const verdict = this.parts.chain.subscribe(message, Date.now());
+          if (verdict.kind === 'broken') broken ??= verdict.text;
+          if (verdict.kind === 'refused') return [errorObject(verdict.refusal.error, verdict.refusal.params)];
           // The version that answers a single one with an id leaves it out of a batch's answer.
           return this.parts.traits.givesIdsToSubscriptions ? [] : ['{}'];
         }
@@ -176,7 +180,7 @@ export class NodeApi {
         return [`{"id":${jsonString(message.id)}}`];
       });
       // Too late: the other jobs run by now, and nobody has their ids.
-      return isUnserializable ? failed(NOT_SERIALIZABLE) : jsonReply(200, `[${items.join(',')}]`);
+      return broken === undefined ? jsonReply(200, `[${items.join(',')}]`) : failed(broken);
     } catch (error) {
       return failed(malformation(error));
     }
@@ -198,6 +202,16 @@ export class NodeApi {
       malformation(error);
       return failed;
     }
+  }
+
+  #read(body: Buffer, message: JsonSlice, peer: string): JobRequest | DelegatedRequest {
+    return jobRequest(body, message, { peer, subscriptions: this.parts.traits.subscriptions });
+  }
+
+  /** The answer to a single submission that ended in an error. */
+  #failed(text: string): Reply {
+    const prefix = this.parts.traits.checksContentType ? 'Internal server error' : 'Could not enqueue job';
+    return errorReply(500, `${prefix}: ${text}`);
   }
 
   #refusal(job: JobRequest): ReturnType<typeof refusal> {

@@ -28,6 +28,13 @@ export interface EmulatedNodeOptions {
   readonly version?: string;
   /** Wallet address of a node with a chain. Default none: delegated subscriptions end in 500. */
   readonly chainAddress?: string;
+  /** The chain and the contract that delegated subscriptions are signed for; default 31337 and `COORDINATOR`. */
+  readonly chainId?: number;
+  readonly coordinator?: string;
+  /** By owner, the address that may sign for it; an owner that is not listed accepts any signer. Default none listed. */
+  readonly signers?: Readonly<Record<string, string>>;
+  /** Owners whose delegated subscriptions may use a container, by container id; default everyone. */
+  readonly allowedOwners?: Readonly<Record<string, readonly string[]>>;
   /** Addresses that may use a container, by container id; default everyone. */
   readonly allowedAddresses?: Readonly<Record<string, readonly string[]>>;
   /** The rate limiter of each endpoint and caller; default 60 requests in 60,000 ms, as in the node. Versions 0 have none. */
@@ -50,6 +57,9 @@ export interface EmulatedNodeOptions {
   readonly streamTimeoutMs?: number;
 }
 
+/** Where the coordinator contract of emulated nodes lives. */
+export const COORDINATOR = '0x2E983A1Ba5e8b38AAAeC4B440B9dDcFBf72E15d1';
+
 const DEFAULTS = {
   port: 0,
   host: '127.0.0.1',
@@ -57,6 +67,10 @@ const DEFAULTS = {
   slots: Infinity,
   speed: 1,
   apiVersion: '1.4.0',
+  chainId: 31_337,
+  coordinator: COORDINATOR,
+  signers: {},
+  allowedOwners: {},
   allowedAddresses: {},
   rateLimit: { limit: 60, periodMs: 60_000 },
   record: true,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { GatewayError } from '../errors.js';
-import { BODY_LIMIT_BYTES, parseBatchRequest, parseJobRequest, withNodeJobId } from './job-request.js';
+import { BODY_LIMIT_BYTES, parseJobRequest, withNodeJobId } from './job-request.js';
 
 const ID = '01890000-0000-7000-8000-000000000000';
 
@@ -55,21 +55,5 @@ describe('a job request', () => {
     const refusal = refusalOf(text);
     expect(refusal.field).toBe(field);
     expect(refusal.message).toContain(words);
-  });
-});
-
-describe('a batch', () => {
-  it('answers a bad item in its place', () => {
-    const items = parseBatchRequest(
-      Buffer.from('[{"containers":["a"],"data":{}}, 7, {"containers":["b"],"data":{"x":1.0}}]'),
-    );
-    expect(items[0]).toMatchObject({ containers: ['a'] });
-    expect(items[1]).toMatchObject({ code: 'MALFORMED_REQUEST', params: { field: 'body', index: 1 } });
-    expect(items[2]).toMatchObject({ containers: ['b'] });
-  });
-
-  it('is a list, or nothing', () => {
-    expect(parseBatchRequest(Buffer.from('[]'))).toEqual([]);
-    expect(() => parseBatchRequest(Buffer.from('{}'))).toThrow('Expected a list');
   });
 });

@@ -1,13 +1,5 @@
-import { GatewayError } from '../errors.js';
-import {
-  bytesOf,
-  decoded,
-  jsonElements,
-  jsonMembers,
-  JsonSyntaxError,
-  jsonValue,
-  type JsonSlice,
-} from './raw-json.js';
+import { bytesOf, decoded, jsonElements, jsonMembers, type JsonSlice } from './raw-json.js';
+import { article, malformed, readText } from './request-text.js';
 
 /** The largest body that a node reads, in bytes, inclusive; docs/protocol.md §1. */
 export const BODY_LIMIT_BYTES = 16_777_216;
@@ -25,29 +17,11 @@ export interface JobRequest {
 }
 
 /**
- * Reads the body of `POST /api/jobs`.
+ * Reads the body of a request for one job.
  * @throws GatewayError MALFORMED_REQUEST with the field
  */
 export function parseJobRequest(text: Buffer): JobRequest {
   return readJob(text, readText(text));
-}
-
-/**
- * Reads the body of `POST /api/jobs/batch`; one bad item does not sink the others.
- * @returns for each item its request, or why it is none (with `index` among the params)
- * @throws GatewayError MALFORMED_REQUEST when the body is not a JSON array
- */
-export function parseBatchRequest(text: Buffer): (JobRequest | GatewayError)[] {
-  const value = readText(text);
-  if (value.kind !== 'array') throw malformed('Expected a list', 'body');
-  return jsonElements(text, value).map((item, index) => {
-    try {
-      return readJob(text, item);
-    } catch (error) {
-      if (!(error instanceof GatewayError)) throw error;
-      return new GatewayError(error.code, error.message, { ...error.params, index });
-    }
-  });
 }
 
 /**
@@ -59,17 +33,11 @@ export function withNodeJobId(body: Buffer, nodeJobId: string): Buffer {
   return body.length - 1 + head.length > BODY_LIMIT_BYTES ? body : Buffer.concat([head, body.subarray(1)]);
 }
 
-function readText(text: Buffer): JsonSlice {
-  if (text.length === 0) throw malformed('The body is empty; JSON expected', 'body');
-  try {
-    return jsonValue(text);
-  } catch (error) {
-    if (!(error instanceof JsonSyntaxError)) throw error;
-    throw malformed(`The body is not valid JSON: ${error.message}`, 'body');
-  }
-}
-
-function readJob(text: Buffer, value: JsonSlice): JobRequest {
+/**
+ * Reads one job: a whole body, or an item of a batch.
+ * @throws GatewayError MALFORMED_REQUEST with the field
+ */
+export function readJob(text: Buffer, value: JsonSlice): JobRequest {
   if (value.kind !== 'object') throw malformed(`A job must be an object, not ${article(value)}`, 'body');
   const members = jsonMembers(text, value);
   const containers = readContainers(text, members.get('containers'));
@@ -103,13 +71,4 @@ function readRequiresProof(text: Buffer, slice: JsonSlice | undefined): boolean 
   if (slice === undefined || slice.kind === 'null') return false;
   if (slice.kind === 'boolean') return decoded(text, slice) as boolean;
   throw malformed(`requires_proof must be true, false or null, not ${article(slice)}`, 'requires_proof');
-}
-
-function article({ kind }: JsonSlice): string {
-  if (kind === 'null') return kind;
-  return kind === 'array' || kind === 'object' ? `an ${kind}` : `a ${kind}`;
-}
-
-function malformed(message: string, field: string): GatewayError {
-  return new GatewayError('MALFORMED_REQUEST', message, { field });
 }
