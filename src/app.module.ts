@@ -39,6 +39,12 @@ import { ResourcesRepository } from './nodes/resources.repository.js';
 import { StreamClient } from './nodes/stream-client.js';
 import { Broadcast } from './persistence/broadcast.js';
 import { Database } from './persistence/database.js';
+import { AdmissionsRepository } from './subscriptions/admissions.repository.js';
+import { OffersRepository } from './subscriptions/offers.repository.js';
+import { Offering } from './subscriptions/offering.js';
+import { RetryMessages } from './subscriptions/retry-messages.js';
+import { SubscriptionNodes } from './subscriptions/subscription-nodes.js';
+import { SubscriptionsService } from './subscriptions/subscriptions.service.js';
 import { QueueModule } from './queue/queue.module.js';
 import { DutiesProcessor } from './maintenance/duties.processor.js';
 import { RetriesProcessor } from './maintenance/retries.processor.js';
@@ -105,6 +111,12 @@ export class AppModule {
         AttemptsRepository,
         { provide: AttemptStore, useExisting: AttemptsRepository },
         Dispatcher,
+        SubscriptionNodes,
+        AdmissionsRepository,
+        OffersRepository,
+        RetryMessages,
+        Offering,
+        SubscriptionsService,
         JobsRepository,
         JobsService,
         Retries,

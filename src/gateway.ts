@@ -20,6 +20,7 @@ import { NodeClient } from './nodes/node-client.js';
 import { NodesService } from './nodes/nodes.service.js';
 import { StreamClient } from './nodes/stream-client.js';
 import { startEmbeddedPostgres } from './persistence/embedded-postgres.js';
+import { Offering } from './subscriptions/offering.js';
 import { applyMigrations } from './persistence/migrations.js';
 import { StreamsService } from './streams/streams.service.js';
 
@@ -109,7 +110,8 @@ async function listen(app: NestFastifyApplication, { port, host }: Settings): Pr
 /** In phases: no new requests, then what is on its way to nodes, then the duties, then connections. */
 async function stopApplication(app: NestFastifyApplication, budgetMs: number): Promise<void> {
   app.get(JobEvents).stop();
-  await Promise.all([app.get(Dispatcher).stop(budgetMs), app.get(StreamsService).stop(budgetMs)]);
+  const busy = [app.get(Dispatcher), app.get(StreamsService), app.get(Offering)];
+  await Promise.all(busy.map((part) => part.stop(budgetMs)));
   app.get(Rescues).stop();
   await app.get(Lanes).stop();
   await app.get(Replicas).stop();

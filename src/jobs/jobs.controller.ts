@@ -5,8 +5,8 @@ import { ApiCall } from '../http/api-call.js';
 import { callerOf } from '../http/caller.js';
 import { bytesOfBody, jsonBytes } from '../http/http-server.js';
 import { preferredWaitSeconds } from '../http/prefer-wait.js';
-import { parseBatchRequest, parseJobRequest } from '../protocol/job-request.js';
 import { readJobs, submitBatch, submitJob } from './job-calls.js';
+import { parseBatch, parseSubmission } from '../protocol/submission.js';
 import { JobsService } from './jobs.service.js';
 
 /** The node API's job calls, with a node's exact shapes; docs/protocol.md §1. */
@@ -20,9 +20,9 @@ export class JobsController {
   @Post()
   @ApiCall(submitJob)
   async submit(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
-    const job = parseJobRequest(jsonBytes(request.body, request.headers['content-type']));
-    const answer = await this.jobs.submit(job, callerOf(request.ip));
-    if ('id' in answer) return sendJson(reply, 200, answer);
+    const submission = parseSubmission(jsonBytes(request.body, request.headers['content-type']));
+    const answer = await this.jobs.submit(submission, callerOf(request.ip));
+    if ('receipt' in answer) return sendJson(reply, 200, answer.receipt);
     const { status, error, params } = answer.refusal;
     return sendJson(reply, status, { error, params });
   }
@@ -30,7 +30,7 @@ export class JobsController {
   @Post('batch')
   @ApiCall(submitBatch)
   async submitBatch(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
-    const items = parseBatchRequest(bytesOfBody(request.body));
+    const items = parseBatch(bytesOfBody(request.body));
     return sendJson(reply, 200, await this.jobs.submitBatch(items, callerOf(request.ip)));
   }
 

@@ -5,17 +5,21 @@ import type { Refusal } from '../dispatch/attempt-loop.js';
 import { GatewayError, messageOf } from '../errors.js';
 import { Fleet } from '../nodes/fleet.js';
 import type { NodeFeature } from '../protocol/node-info.js';
-import type { JobRequest } from '../protocol/job-request.js';
+import { isDelegated, type Submission } from '../protocol/submission.js';
+import { SubscriptionsService } from '../subscriptions/subscriptions.service.js';
 import { JobEvents } from './job-events.js';
 import { JobsRepository } from './jobs.repository.js';
 import { wireStatus } from './job-state.js';
 import { resultList, type StoredJob } from './result-list.js';
 
-/** What became of a submission: the job's id, or a refusal in the words of a node. */
-export type Answer = { readonly id: string } | { readonly refusal: Refusal };
+/** A job's id; a delegated subscription has none. */
+export type Receipt = { readonly id: string } | Readonly<Record<string, never>>;
+
+/** What became of a submission: it is safe, or refused in the words of a node. */
+export type Answer = { readonly receipt: Receipt } | { readonly refusal: Refusal };
 
 /** One item of a batch's answer, in the place of its request. */
-export type BatchAnswer = { readonly id: string } | Pick<Refusal, 'error' | 'params'>;
+export type BatchAnswer = Receipt | Pick<Refusal, 'error' | 'params'>;
 
 /** Ids that this gateway made look like this; anything else is nobody's job. */
 const JOB_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -28,16 +32,21 @@ export class JobsService {
     private readonly dispatcher: Dispatcher,
     private readonly jobs: JobsRepository,
     private readonly events: JobEvents,
+    private readonly subscriptions: SubscriptionsService,
   ) {}
 
-  /** Accepts a job durably, or refuses it as a node would. */
-  async submit(request: JobRequest, caller: string): Promise<Answer> {
+  /** Accepts a job or a delegated subscription durably, or refuses it as a node would. */
+  async submit(request: Submission, caller: string): Promise<Answer> {
+    if (isDelegated(request)) {
+      const refusal = await this.subscriptions.submit(request, caller);
+      return refusal === undefined ? { receipt: {} } : { refusal };
+    }
     const features: NodeFeature[] = request.requiresProof ? ['proof'] : [];
     const refused = this.fleet.refusalFor(request.containers, features);
     if (refused !== undefined) return { refusal: { status: 405, ...refused } };
     const id = uuidv7();
     const submission = await this.dispatcher.submit({ ...request, id, caller, features });
-    return submission.kind === 'refused' ? { refusal: submission.refusal } : { id };
+    return submission.kind === 'refused' ? { refusal: submission.refusal } : { receipt: { id } };
   }
 
   /**
@@ -45,15 +54,16 @@ export class JobsService {
    * in its place: a failure of the whole batch would invite a repetition of what was stored.
    * @throws whatever kept every single item from being stored
    */
-  async submitBatch(items: readonly (JobRequest | GatewayError)[], caller: string): Promise<BatchAnswer[]> {
+  async submitBatch(items: readonly (Submission | GatewayError)[], caller: string): Promise<BatchAnswer[]> {
     const answers = await Promise.allSettled(
       items.map(async (item) => {
         if (item instanceof GatewayError) return { error: item.message, params: item.params };
         const answer = await this.submit(item, caller);
-        return 'id' in answer ? answer : { error: answer.refusal.error, params: answer.refusal.params };
+        if ('receipt' in answer) return answer.receipt;
+        return { error: answer.refusal.error, params: answer.refusal.params };
       }),
     );
-    const stored = answers.some((answer) => answer.status === 'fulfilled' && 'id' in answer.value);
+    const stored = answers.some((answer) => answer.status === 'fulfilled' && !('error' in answer.value));
     return answers.map((answer) => {
       if (answer.status === 'fulfilled') return answer.value;
       if (!stored) throw answer.reason;

@@ -2,13 +2,14 @@ import { Injectable, Logger } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
 import { ResourcesRepository } from '../nodes/resources.repository.js';
 import { JobsRepository } from '../jobs/jobs.repository.js';
+import { OffersRepository } from '../subscriptions/offers.repository.js';
 
-/** Jobs deleted by one statement: small steps keep locks short and leave room for others. */
+/** Rows deleted by one statement: small steps keep locks short and leave room for others. */
 const STEP = 1_000;
 
 /**
- * Deletes jobs that ended longer ago than the setting RETENTION, with their attempts and payloads, and what nodes said that
- * nobody asks for any more.
+ * Deletes jobs and subscriptions that ended longer ago than the setting RETENTION, with all that belongs to them, and
+ * what nodes said that nobody asks for any more.
  */
 @Injectable()
 export class Retention {
@@ -16,21 +17,27 @@ export class Retention {
 
   constructor(
     private readonly jobs: JobsRepository,
+    private readonly offers: OffersRepository,
     private readonly resources: ResourcesRepository,
     private readonly settings: Settings,
   ) {}
 
-  /** Deletes all that is due. @returns how many jobs */
+  /** Deletes all that is due. @returns how many jobs and subscriptions */
   async runOnce(): Promise<number> {
     await this.resources.deleteOld();
     const before = new Date(Date.now() - this.settings.retention);
-    let total = 0;
-    for (;;) {
-      const deleted = await this.jobs.deleteFinishedBefore(before, STEP);
-      total += deleted;
-      if (deleted < STEP) break;
-    }
-    if (total > 0) this.log.log(`Deleted ${total} jobs that ended before ${before.toISOString()}`);
-    return total;
+    const jobs = await inSteps(() => this.jobs.deleteFinishedBefore(before, STEP));
+    if (jobs > 0) this.log.log(`Deleted ${jobs} jobs that ended before ${before.toISOString()}`);
+    const subscriptions = await inSteps(() => this.offers.deleteFinishedBefore(before, STEP));
+    return jobs + subscriptions;
+  }
+}
+
+async function inSteps(deleteSome: () => Promise<number>): Promise<number> {
+  let total = 0;
+  for (;;) {
+    const deleted = await deleteSome();
+    total += deleted;
+    if (deleted < STEP) return total;
   }
 }

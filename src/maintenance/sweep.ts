@@ -4,9 +4,10 @@ import { SweepRepository } from '../jobs/sweep.repository.js';
 import { JobsRepository } from '../jobs/jobs.repository.js';
 import { Broadcast } from '../persistence/broadcast.js';
 import { JobEvents } from '../jobs/job-events.js';
+import { Offering } from '../subscriptions/offering.js';
 
 /**
- * Finds jobs without a future and gives them one: retries whose message was lost with the queue, attempts on nodes
+ * Finds jobs, and subscriptions, without a future and gives them one: retries whose message was lost with the queue, attempts on nodes
  * that are gone, waiting jobs that some replica was not told about, jobs past their deadline. What it finds is
  * exceptional; the ordinary owners of each state never need it.
  */
@@ -20,9 +21,11 @@ export class Sweep {
     private readonly dispatcher: Dispatcher,
     private readonly broadcast: Broadcast,
     private readonly events: JobEvents,
+    private readonly offering: Offering,
   ) {}
 
   async runOnce(): Promise<void> {
+    await this.offering.sweep();
     const expired = [...(await this.sweep.failExpired()), ...(await this.sweep.failOrphanedStreams())];
     for (const id of expired) this.events.emit('finished', id);
     await this.broadcast.publish('finished', expired);

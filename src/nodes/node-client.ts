@@ -39,6 +39,9 @@ export type SubmitReply =
     }
   | NodeFailure;
 
+/** What became of a delegated subscription; nodes give it no id that is good for anything. */
+export type DelegationReply = { readonly kind: 'accepted' } | Exclude<SubmitReply, { kind: 'accepted' }>;
+
 /** What became of a batch: of each of its jobs, in order, or of all of it. */
 export type BatchReply = { readonly kind: 'items'; readonly items: readonly SubmitReply[] } | NodeFailure;
 
@@ -141,17 +144,14 @@ export class NodeClient {
 
   /** POST /api/jobs with the exact bytes of `body`. Never throws for what a node does. */
   async submit(node: NodeTarget, body: Buffer, timeoutMs: number): Promise<SubmitReply> {
-    let reply: Dispatcher.ResponseData;
-    let text: string;
-    try {
-      const headers = { 'content-type': 'application/json' };
-      const post = { method: 'POST', path: '/api/jobs', body, headers, timeoutMs } as const;
-      reply = await this.request(node, 'create_job', post);
-      text = await readText(reply, SMALL_REPLY_BYTES);
-    } catch (error) {
-      return failureOf(error);
-    }
-    return readSubmitReply(reply, text);
+    const answer = await this.post(node, body, timeoutMs);
+    return 'kind' in answer ? answer : readSubmitReply(answer.reply, answer.text);
+  }
+
+  /** The same with a delegated subscription. Never throws for what a node does. */
+  async submitDelegated(node: NodeTarget, body: Buffer, timeoutMs: number): Promise<DelegationReply> {
+    const answer = await this.post(node, body, timeoutMs);
+    return 'kind' in answer ? answer : readDelegationReply(answer.reply, answer.text);
   }
 
   /** POST /api/jobs/batch with the exact bytes of each body. Never throws for what a node does. */
@@ -240,6 +240,21 @@ export class NodeClient {
     await this.agent.destroy();
   }
 
+  private async post(
+    node: NodeTarget,
+    body: Buffer,
+    timeoutMs: number,
+  ): Promise<{ reply: Dispatcher.ResponseData; text: string } | NodeFailure> {
+    const headers = { 'content-type': 'application/json' };
+    try {
+      const post = { method: 'POST', path: '/api/jobs', body, headers, timeoutMs } as const;
+      const reply = await this.request(node, 'create_job', post);
+      return { reply, text: await readText(reply, SMALL_REPLY_BYTES) };
+    } catch (error) {
+      return failureOf(error);
+    }
+  }
+
   private async request(
     node: NodeTarget,
     route: NodeRoute,
@@ -317,13 +332,26 @@ async function readBytes(reply: Dispatcher.ResponseData, limitBytes: number): Pr
 
 /** What a node's answer to a submission of one job means. */
 export function readSubmitReply(reply: Dispatcher.ResponseData, text: string): SubmitReply {
+  if (reply.statusCode !== 200) return readRefusal(reply, text);
+  const id = parseObject(text)?.['id'];
+  if (typeof id === 'string') return { kind: 'accepted', id };
+  return { kind: 'unclear', reason: `200 without a job id: ${text.slice(0, 200)}` };
+}
+
+/** `{}`, or from a node 0.x an id. */
+function readDelegationReply(reply: Dispatcher.ResponseData, text: string): DelegationReply {
+  if (reply.statusCode !== 200) return readRefusal(reply, text);
+  const body = parseObject(text);
+  if (body !== undefined && !('error' in body)) return { kind: 'accepted' };
+  return { kind: 'unclear', reason: `200 that is not an answer of a node: ${text.slice(0, 200)}` };
+}
+
+function readRefusal(
+  reply: Dispatcher.ResponseData,
+  text: string,
+): Extract<SubmitReply, { kind: 'refused' }> | NodeFailure {
   const body = parseObject(text);
   const status = reply.statusCode;
-  if (status === 200) {
-    const id = body?.['id'];
-    if (typeof id === 'string') return { kind: 'accepted', id };
-    return { kind: 'unclear', reason: `200 without a job id: ${text.slice(0, 200)}` };
-  }
   const error = body?.['error'];
   if (status >= 400 && status < 500 && status !== 429 && typeof error === 'string') {
     const params = body?.['params'];

@@ -14,6 +14,8 @@ export interface BroadcastEvents {
   finished: [ids: string[]];
   /** What nodes should be asked about their resources: model ids; empty for the resources themselves. */
   resources: [questions: string[]];
+  /** There are offers of subscriptions to be sent to these nodes. */
+  offers: [nodeIds: string[]];
   /** The configuration or the lease of nodes changed. */
   nodes: [ids: string[]];
   /** How nodes fare, from the replicas that work with them. */
@@ -43,6 +45,7 @@ const TOPICS: ReadonlySet<string> = new Set<Topic>([
   'claimed',
   'finished',
   'resources',
+  'offers',
   'nodes',
   'lanes',
 ]);
