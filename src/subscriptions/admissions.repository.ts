@@ -4,6 +4,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { Settings } from '../config/settings.js';
 import type { Prisma } from '../generated/prisma/client.js';
 import { Database, storableText } from '../persistence/database.js';
+import { packBytes } from '../persistence/packed-bytes.js';
 import { WriteGroup } from '../persistence/write-group.js';
 import type { DelegatedRequest } from '../protocol/delegated-request.js';
 import { insertOffers, type MadeOffer } from './offers.repository.js';
@@ -21,10 +22,23 @@ interface Admission {
   readonly choose: (preferred: ReadonlySet<string>) => readonly string[];
 }
 
+/** A request to be stored as a new subscription. */
+interface Fresh extends Admission {
+  readonly id: string;
+  readonly key: string;
+  readonly digest: Buffer;
+  readonly offers: readonly MadeOffer[];
+  /** A later version of it stands in the same group. */
+  isSuperseded: boolean;
+}
+
+/** A live subscription of the same caller, owner and nonce. */
 interface KnownRow {
   readonly id: string;
+  readonly key: string;
   readonly state: 'open' | 'accepted';
-  readonly same: boolean;
+  readonly digest: Buffer;
+  /** It was accepted a moment ago. */
   readonly quiet: boolean;
 }
 
@@ -74,55 +88,83 @@ export class AdmissionsRepository {
 
   private async write(items: readonly Admission[]): Promise<Admitted[]> {
     return this.database.$transaction(async (tx) => {
-      const keys = items.map(({ request, caller }) => keyOf(request, caller));
+      const keyed = items.map((item) => ({
+        ...item,
+        key: keyOf(item.request, item.caller),
+        digest: digestOf(item.request),
+      }));
+      const keys = [...new Set(keyed.map(({ key }) => key))].sort();
       // In one order everywhere, so that nobody waits in a circle.
       await tx.$executeRaw`
-        SELECT pg_advisory_xact_lock(hashtextextended(key, 0))
-        FROM (SELECT DISTINCT key FROM unnest(${keys}::text[]) AS key ORDER BY key) AS keys`;
+        SELECT pg_advisory_xact_lock(hashtextextended(key, 0)) FROM unnest(${keys}::text[]) AS key`;
+      const known = await findKnown(tx, keyed);
+      const fresh: Fresh[] = [];
       const admitted: Admitted[] = [];
-      for (const item of items) admitted.push(await this.admitOne(tx, item));
+      for (const item of keyed) {
+        const row = known.get(item.key);
+        const isSame = row !== undefined && item.digest.equals(row.digest);
+        if (isSame && (row.state === 'open' || row.quiet)) {
+          admitted.push({ kind: 'repeated', id: row.id });
+        } else if (isSame) {
+          admitted.push({ kind: 'renewed', id: row.id, offers: await this.renew(tx, row.id) });
+          known.set(item.key, { ...row, state: 'open' });
+        } else {
+          // Of one that stands in this group already, as in the store, the later version wins.
+          const earlier = fresh.find(({ key }) => key === item.key);
+          const preferred = row === undefined || earlier !== undefined ? [] : await supersede(tx, row.id);
+          if (earlier !== undefined) earlier.isSuperseded = true;
+          const id = uuidv7();
+          const nodeIds = item.choose(new Set(preferred));
+          fresh.push({
+            ...item,
+            id,
+            isSuperseded: false,
+            offers: nodeIds.map((nodeId) => ({ id: uuidv7(), nodeId })),
+          });
+          admitted.push({ kind: 'new', id, offers: fresh.at(-1)?.offers ?? [] });
+          known.set(item.key, { id, key: item.key, state: 'open', digest: item.digest, quiet: false });
+        }
+      }
+      await this.insert(tx, fresh);
       return admitted;
     }, PATIENCE);
   }
 
-  private async admitOne(
-    tx: Prisma.TransactionClient,
-    { request, caller, choose }: Admission,
-  ): Promise<Admitted> {
-    const digest = createHash('sha256').update(request.body).digest();
-    const [known] = await tx.$queryRaw<KnownRow[]>`
-      SELECT id, state::text AS state, digest = ${digest} AS same,
-             finished_at > now() - make_interval(secs => ${ECHO_SECONDS}) AS quiet
-      FROM subscriptions
-      WHERE owner = ${request.owner} AND nonce = ${String(request.signature.nonce)}::bigint AND caller = ${caller}
-        AND state IN ('open', 'accepted')
-      ORDER BY id DESC LIMIT 1 FOR UPDATE`;
-    if (known?.same === true) {
-      const { id } = known;
-      if (known.state === 'open' || known.quiet) return { kind: 'repeated', id };
-      return { kind: 'renewed', id, offers: await this.renew(tx, id) };
-    }
-    const preferred = known === undefined ? [] : await supersede(tx, known.id);
-    const id = uuidv7();
-    await this.insert(tx, id, { request, caller, choose }, digest);
-    return { kind: 'new', id, offers: await insertOffers(tx, id, choose(new Set(preferred))) };
-  }
-
-  private async insert(
-    tx: Prisma.TransactionClient,
-    id: string,
-    { request, caller }: Admission,
-    digest: Buffer,
-  ): Promise<void> {
-    const { owner, signature, redundancy, containers, body } = request;
+  private async insert(tx: Prisma.TransactionClient, fresh: readonly Fresh[]): Promise<void> {
+    if (fresh.length === 0) return;
+    const requests = fresh.map(({ request }) => request);
+    const bodies = packBytes(requests.map(({ body }) => body));
     await tx.$executeRaw`
-      INSERT INTO subscriptions
-        (id, caller, state, owner, nonce, redundancy, form, containers, digest, body, expires_at, deadline_at, check_at)
-      SELECT ${id}::uuid, ${caller}, 'open', ${owner}, ${String(signature.nonce)}::bigint, ${redundancy}::int,
-             ${containers.form}, ${storableText(containersText(containers))}, ${digest}, ${body}, expires_at,
+      WITH packed AS (SELECT ${bodies.all}::bytea AS bodies),
+      input AS (
+        SELECT t.*, to_timestamp(expiry) AS expires_at FROM unnest(
+          ${fresh.map(({ id }) => id)}::uuid[],
+          ${fresh.map(({ caller }) => caller)}::text[],
+          ${fresh.map(({ isSuperseded }) => (isSuperseded ? 'superseded' : 'open'))}::text[],
+          ${requests.map(({ owner }) => owner)}::text[],
+          ${requests.map(({ signature }) => String(signature.nonce))}::text[],
+          ${requests.map(({ signature }) => String(signature.expiry))}::float8[],
+          ${requests.map(({ redundancy }) => redundancy)}::int[],
+          ${requests.map(({ containers }) => containers.form)}::text[],
+          ${requests.map(({ containers }) => storableText(containersText(containers)))}::text[],
+          ${fresh.map(({ digest }) => digest.toString('hex'))}::text[],
+          ${bodies.offsets}::int[],
+          ${bodies.lengths}::int[]
+        ) AS t(id, caller, state, owner, nonce, expiry, redundancy, form, containers, digest, at, length))
+      INSERT INTO subscriptions (id, caller, state, owner, nonce, redundancy, form, containers, digest, body,
+                                 expires_at, deadline_at, check_at, finished_at)
+      SELECT id, caller, state::subscription_state, owner, nonce::bigint, redundancy, form, containers,
+             decode(digest, 'hex'), substring(bodies FROM at FOR length), expires_at,
              least(expires_at, now() + make_interval(secs => ${this.settings.jobDeadline}::float8 / 1000)),
-             now() + make_interval(secs => ${this.settings.retryBaseMs}::float8 / 1000)
-      FROM (SELECT to_timestamp(${signature.expiry}::float8) AS expires_at) AS signature`;
+             now() + make_interval(secs => ${this.settings.retryBaseMs}::float8 / 1000),
+             CASE WHEN state = 'superseded' THEN now() END
+      FROM input, packed`;
+    await insertOffers(
+      tx,
+      fresh
+        .filter(({ isSuperseded }) => !isSuperseded)
+        .flatMap(({ id, offers }) => offers.map((offer) => ({ ...offer, subscriptionId: id }))),
+    );
   }
 
   /** The nodes that had it get it again; those that refused are asked anew. */
@@ -141,6 +183,29 @@ export class AdmissionsRepository {
   }
 }
 
+async function findKnown(
+  tx: Prisma.TransactionClient,
+  wanted: readonly { readonly key: string; readonly request: DelegatedRequest; readonly caller: string }[],
+): Promise<Map<string, KnownRow>> {
+  const rows = await tx.$queryRaw<
+    (Omit<KnownRow, 'digest' | 'quiet'> & { digest: Uint8Array; quiet: boolean | null })[]
+  >`
+    SELECT id, key, state::text AS state, digest,
+           finished_at > now() - make_interval(secs => ${ECHO_SECONDS}) AS quiet
+    FROM unnest(
+      ${wanted.map(({ key }) => key)}::text[],
+      ${wanted.map(({ request }) => request.owner)}::text[],
+      ${wanted.map(({ request }) => String(request.signature.nonce))}::text[],
+      ${wanted.map(({ caller }) => caller)}::text[]
+    ) AS input(key, owner, nonce, caller)
+    JOIN subscriptions ON subscriptions.owner = input.owner AND subscriptions.nonce = input.nonce::bigint
+      AND subscriptions.caller = input.caller
+    WHERE state IN ('open', 'accepted') ORDER BY id`;
+  return new Map(
+    rows.map((row) => [row.key, { ...row, digest: Buffer.from(row.digest), quiet: row.quiet === true }]),
+  );
+}
+
 /** Ends an earlier version. @returns the nodes that have it, or may: a later version takes its place there */
 async function supersede(tx: Prisma.TransactionClient, id: string): Promise<string[]> {
   await tx.$executeRaw`
@@ -157,4 +222,8 @@ async function supersede(tx: Prisma.TransactionClient, id: string): Promise<stri
 
 function keyOf({ owner, signature: { nonce } }: DelegatedRequest, caller: string): string {
   return `${owner} ${nonce} ${caller}`;
+}
+
+function digestOf({ body }: DelegatedRequest): Buffer {
+  return createHash('sha256').update(body).digest();
 }

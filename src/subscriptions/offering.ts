@@ -77,9 +77,11 @@ export class Offering {
    * @param when `due`: a message said so, and nothing is done if it is outdated
    */
   async advance(subscriptionId: string, when: 'now' | 'due' = 'now'): Promise<void> {
-    const placed = await this.offers.place(subscriptionId, when, ({ containers, redundancy }, offers) =>
-      placing(redundancy, offers, this.nodes.candidates(containers)),
-    );
+    const placed = await this.offers.place(subscriptionId, when, ({ containers, redundancy }, offers) => {
+      const decision = placing(redundancy, offers, this.nodes.candidates(containers));
+      this.nodes.gave(decision.start);
+      return decision;
+    });
     if (placed === undefined) return this.tell(subscriptionId, 'open');
     this.dispatch(subscriptionId, placed.due);
     if (placed.state === 'open') void this.messages.announce(subscriptionId, placed.checkInMs);
@@ -93,7 +95,7 @@ export class Offering {
       const node = this.fleet.get(nodeId);
       if (node?.lease === undefined || !node.leased || this.stopping) continue;
       const due = await this.offers.dueAt(nodeId, node.lease.fence, [...this.flying.keys()]);
-      for (const { id } of due) this.send(id, node);
+      for (const { id, subscriptionId } of due) this.send(id, node, subscriptionId);
     }
   }
 
@@ -130,10 +132,10 @@ export class Offering {
     void this.broadcast.publish('offers', elsewhere);
   }
 
-  private send(offerId: string, node: FleetNode, subscriptionId = ''): void {
+  private send(offerId: string, node: FleetNode, subscriptionId: string): void {
     if (this.stopping || this.flying.has(offerId)) return;
     this.flying.set(offerId, subscriptionId);
-    const flight = this.fly(offerId, node)
+    const flight = this.fly(offerId, subscriptionId, node)
       .catch((error: unknown) => this.log.error({ err: error }, `Offer ${offerId} was left on its way`))
       .finally(() => {
         this.flying.delete(offerId);
@@ -143,28 +145,29 @@ export class Offering {
     this.flights.add(flight);
   }
 
-  private async fly(offerId: string, node: FleetNode): Promise<void> {
+  private async fly(offerId: string, subscriptionId: string, node: FleetNode): Promise<void> {
     const { lease } = node;
     if (lease === undefined) return;
     const claimed = await this.commit(() => this.offers.claim(offerId, lease.fence));
     if (claimed === undefined) return;
-    const { subscriptionId } = claimed;
-    this.flying.set(offerId, subscriptionId);
-    this.nodes.gave(node.id);
     const reply = await this.senders.submitDelegated(node, claimed.body);
-    await this.commit(() => this.offers.end(claimed, this.endingOf(reply, claimed)));
+    if (reply.kind === 'accepted') {
+      this.tell(subscriptionId, 'accepted');
+      if (await this.commit(() => this.offers.accept(offerId))) return;
+    } else await this.commit(() => this.offers.end(claimed, this.endingOf(reply, claimed)));
     this.flying.delete(offerId);
-    if (reply.kind === 'accepted' || reply.kind === 'unclear') this.tell(subscriptionId, 'accepted');
+    if (reply.kind === 'unclear') this.tell(subscriptionId, 'accepted');
     else if (reply.kind === 'refused' || reply.kind === 'error') {
       for (const { refusals } of this.waiters.get(subscriptionId) ?? []) refusals.push(refusalOf(reply));
     }
     await this.commit(() => this.advance(subscriptionId));
   }
 
-  private endingOf(reply: DelegationReply, { failures, unclearMs }: ClaimedOffer): OfferEnding {
+  private endingOf(
+    reply: Exclude<DelegationReply, { kind: 'accepted' }>,
+    { failures, unclearMs }: ClaimedOffer,
+  ): OfferEnding {
     switch (reply.kind) {
-      case 'accepted':
-        return { state: 'accepted', reason: null };
       case 'refused':
         return { state: 'refused', reason: `refused: ${reply.reason}` };
       case 'error':

@@ -14,7 +14,6 @@ export interface MadeOffer {
 
 /** An offer that this replica may send now. */
 export interface ClaimedOffer extends MadeOffer {
-  readonly subscriptionId: string;
   readonly fence: number;
   /** Sends in a row that failed. */
   readonly failures: number;
@@ -23,9 +22,8 @@ export interface ClaimedOffer extends MadeOffer {
   readonly body: Buffer;
 }
 
-/** What became of an offer that was sent. */
+/** What became of an offer that was sent and not accepted. */
 export type OfferEnding =
-  | { readonly state: 'accepted'; readonly reason: string | null }
   | { readonly state: 'refused'; readonly reason: string }
   | {
       /** It goes again after the pause, or another node gets its place. */
@@ -56,6 +54,10 @@ type Tx = Prisma.TransactionClient;
 
 /** Offers taken by one statement. */
 const STEP = 200;
+/** What this replica has claimed so long ago and is not sending was dropped by an error, in s. */
+const FORGOTTEN_SECONDS = 60;
+/** Stored times are rounded to ms, so what was set to now may lie ahead of it; messages may come early as well. In s. */
+const SLACK_SECONDS = 0.05;
 const PATIENCE = { maxWait: 10_000, timeout: 10_000 };
 
 /**
@@ -83,7 +85,7 @@ export class OffersRepository {
       const [row] = await tx.$queryRaw<SubscriptionRow[]>`
         SELECT form, containers, redundancy FROM subscriptions
         WHERE id = ${subscriptionId}::uuid AND state = 'open' AND deadline_at > now()
-          AND (${when === 'now'} OR check_at < now() + interval '50 ms') FOR UPDATE`;
+          AND (${when === 'now'} OR check_at < now() + make_interval(secs => ${SLACK_SECONDS})) FOR UPDATE`;
       if (row === undefined) return undefined;
       await this.freeOrphans(tx, subscriptionId);
       const offers = await tx.$queryRaw<PlacedOffer[]>`
@@ -93,10 +95,15 @@ export class OffersRepository {
       const containers = containersFrom(row.form, row.containers);
       const placing = decide({ containers, redundancy: row.redundancy }, offers);
       const { start, again, end, checkInMs } = placing;
-      await insertOffers(tx, subscriptionId, start);
-      await tx.$executeRaw`
-        UPDATE subscription_offers SET state = 'pending', finished_at = NULL, retry_at = now()
-        WHERE id = ANY(${[...again]}::uuid[])`;
+      await insertOffers(
+        tx,
+        start.map((nodeId) => ({ id: uuidv7(), subscriptionId, nodeId })),
+      );
+      if (again.length > 0) {
+        await tx.$executeRaw`
+          UPDATE subscription_offers SET state = 'pending', finished_at = NULL, retry_at = now()
+          WHERE id = ANY(${[...again]}::uuid[])`;
+      }
       await tx.$executeRaw`
         UPDATE subscriptions SET state = ${end ?? 'open'}::subscription_state,
                finished_at = CASE WHEN ${end !== undefined} THEN now() END,
@@ -105,7 +112,8 @@ export class OffersRepository {
       if (end !== undefined) await this.withdrawOpen(tx, subscriptionId);
       const due = await tx.$queryRaw<MadeOffer[]>`
         SELECT id, node_id AS "nodeId" FROM subscription_offers
-        WHERE subscription_id = ${subscriptionId}::uuid AND state = 'pending' AND retry_at <= now()`;
+        WHERE subscription_id = ${subscriptionId}::uuid AND state = 'pending'
+          AND retry_at < now() + make_interval(secs => ${SLACK_SECONDS})`;
       return { state: end ?? 'open', due, checkInMs };
     }, PATIENCE);
   }
@@ -122,23 +130,33 @@ export class OffersRepository {
         AND subscriptions.id = subscription_id AND subscriptions.state = 'open' AND deadline_at > now()
         AND nodes.id = node_id AND lease_fence = ${fence} AND lease_until > now()
         AND (nodes.state = 'active' OR unclear_since IS NOT NULL)
-      RETURNING offer.id, node_id AS "nodeId", subscription_id AS "subscriptionId", failures, body,
+      RETURNING offer.id, node_id AS "nodeId", failures, body,
                 coalesce(extract(epoch FROM now() - unclear_since), 0)::float8 * 1000 AS "unclearMs"`;
     return row === undefined ? undefined : { ...row, fence, body: Buffer.from(row.body) };
   }
 
-  /** `sending` → what the node's answer means. An acceptance counts whoever brings it. */
+  /**
+   * `sending` → accepted, whoever brings the news. Ends the subscription if this takes its last place.
+   * @returns whether it did
+   */
+  async accept(offerId: string): Promise<boolean> {
+    const ended = await this.database.$executeRaw`
+      WITH offer AS (
+        UPDATE subscription_offers
+        SET state = 'accepted', reason = NULL, failures = 0, unclear_since = NULL, finished_at = now()
+        WHERE id = ${offerId}::uuid AND state <> 'refused' RETURNING id, subscription_id)
+      UPDATE subscriptions SET state = 'accepted', finished_at = now() FROM offer
+      WHERE subscriptions.id = subscription_id AND (subscriptions.state = 'expired'
+        OR (subscriptions.state = 'open' AND greatest(redundancy, 1) <= 1 + (
+          SELECT count(*) FROM subscription_offers AS other
+          WHERE other.subscription_id = subscriptions.id AND other.id <> offer.id AND other.state = 'accepted')))`;
+    return ended === 1;
+  }
+
+  /** `sending` → what a node's answer means that is no acceptance. */
   async end({ id, fence }: ClaimedOffer, ending: OfferEnding): Promise<void> {
-    const reason = ending.reason === null ? null : storableText(ending.reason);
-    if (ending.state === 'accepted') {
-      await this.database.$executeRaw`
-        WITH offer AS (
-          UPDATE subscription_offers
-          SET state = 'accepted', reason = ${reason}, failures = 0, unclear_since = NULL, finished_at = now()
-          WHERE id = ${id}::uuid AND state <> 'refused' RETURNING subscription_id)
-        UPDATE subscriptions SET state = 'accepted' FROM offer
-        WHERE subscriptions.id = subscription_id AND subscriptions.state = 'expired'`;
-    } else if (ending.state === 'refused') {
+    const reason = storableText(ending.reason);
+    if (ending.state === 'refused') {
       await this.database.$executeRaw`
         UPDATE subscription_offers
         SET state = 'refused', reason = ${reason}, unclear_since = NULL, finished_at = now()
@@ -159,17 +177,22 @@ export class OffersRepository {
    * error here, are among them: the node may have them, so it and no other is asked again.
    * @param flying the offers that this replica is sending
    */
-  async dueAt(nodeId: string, fence: number, flying: readonly string[]): Promise<MadeOffer[]> {
+  async dueAt(
+    nodeId: string,
+    fence: number,
+    flying: readonly string[],
+  ): Promise<(MadeOffer & { readonly subscriptionId: string })[]> {
     await this.database.$executeRaw`
       UPDATE subscription_offers
       SET state = 'pending', unclear_since = coalesce(unclear_since, sent_at), retry_at = now(),
           reason = 'the gateway that sent it did not see an answer'
       WHERE node_id = ${nodeId}::uuid AND state = 'sending'
-        AND (fence <> ${fence} OR NOT id = ANY(${[...flying]}::uuid[]))
+        AND (fence <> ${fence} OR (
+          NOT id = ANY(${[...flying]}::uuid[]) AND sent_at < now() - make_interval(secs => ${FORGOTTEN_SECONDS})))
         AND EXISTS (
           SELECT 1 FROM nodes WHERE nodes.id = node_id AND lease_fence = ${fence} AND lease_until > now())`;
-    return this.database.$queryRaw<MadeOffer[]>`
-      SELECT offer.id, node_id AS "nodeId" FROM subscription_offers AS offer
+    return this.database.$queryRaw`
+      SELECT offer.id, node_id AS "nodeId", subscription_id AS "subscriptionId" FROM subscription_offers AS offer
       JOIN subscriptions ON subscriptions.id = subscription_id
       WHERE node_id = ${nodeId}::uuid AND offer.state = 'pending' AND retry_at <= now()
         AND subscriptions.state = 'open' AND NOT offer.id = ANY(${[...flying]}::uuid[])
@@ -202,7 +225,7 @@ export class OffersRepository {
       await this.database.$queryRaw`
         SELECT DISTINCT node_id AS id FROM subscription_offers
         WHERE (state = 'pending' AND retry_at < now() - interval '3 seconds')
-           OR (state = 'sending' AND sent_at < now() - interval '30 seconds')`,
+           OR (state = 'sending' AND sent_at < now() - make_interval(secs => ${FORGOTTEN_SECONDS}))`,
     );
   }
 
@@ -251,19 +274,19 @@ export class OffersRepository {
   }
 }
 
-/** Makes an offer to each of these nodes. */
+/** Stores new offers. */
 export async function insertOffers(
   tx: Tx,
-  subscriptionId: string,
-  nodeIds: readonly string[],
-): Promise<MadeOffer[]> {
-  const offers = nodeIds.map((nodeId) => ({ id: uuidv7(), nodeId }));
-  if (offers.length === 0) return offers;
+  offers: readonly (MadeOffer & { readonly subscriptionId: string })[],
+): Promise<void> {
+  if (offers.length === 0) return;
   await tx.$executeRaw`
     INSERT INTO subscription_offers (id, subscription_id, node_id, state)
-    SELECT id, ${subscriptionId}::uuid, node_id, 'pending'
-    FROM unnest(${offers.map(({ id }) => id)}::uuid[], ${[...nodeIds]}::uuid[]) AS input(id, node_id)`;
-  return offers;
+    SELECT id, subscription_id, node_id, 'pending' FROM unnest(
+      ${offers.map(({ id }) => id)}::uuid[],
+      ${offers.map(({ subscriptionId }) => subscriptionId)}::uuid[],
+      ${offers.map(({ nodeId }) => nodeId)}::uuid[]
+    ) AS input(id, subscription_id, node_id)`;
 }
 
 function idsOf(rows: unknown): string[] {

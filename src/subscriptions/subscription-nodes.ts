@@ -79,13 +79,14 @@ export class SubscriptionNodes {
     return this.index.containersOf(containers.hash);
   }
 
-  /** The node was given one more. */
-  gave(nodeId: string): void {
+  /** Each of these nodes was given one more. */
+  gave(nodeIds: readonly string[]): void {
     const nowMs = performance.now();
-    const known = this.given.get(nodeId);
-    if (known === undefined || nowMs - known.sinceMs > REMEMBERED_MS) {
-      this.given.set(nodeId, { count: 1, sinceMs: nowMs });
-    } else known.count += 1;
+    for (const nodeId of nodeIds) {
+      const known = this.given.get(nodeId);
+      if (known !== undefined && nowMs - known.sinceMs <= REMEMBERED_MS) known.count += 1;
+      else this.given.set(nodeId, { count: 1, sinceMs: nowMs });
+    }
   }
 
   private loadOf({ id, info, config }: FleetNode): number {

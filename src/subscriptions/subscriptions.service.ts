@@ -59,7 +59,9 @@ export class SubscriptionsService {
       .map(({ nodeId }) => nodeId);
     const known = open.filter((nodeId) => preferred.has(nodeId));
     const others = open.filter((nodeId) => !preferred.has(nodeId));
-    return [...known, ...others].slice(0, Math.max(1, redundancy));
+    const chosen = [...known, ...others].slice(0, Math.max(1, redundancy));
+    this.nodes.gave(chosen);
+    return chosen;
   }
 }
 
