@@ -3,9 +3,12 @@ import { APP_FILTER, DiscoveryModule } from '@nestjs/core';
 import { LoggerModule } from 'nestjs-pino';
 import { AdminToken } from './admin/admin-token.js';
 import { ExplainController } from './admin/explain.controller.js';
+import { EventsController } from './admin/events.controller.js';
 import { AdminJobsController } from './admin/jobs.controller.js';
+import { LiveUpdates } from './admin/live-updates.js';
 import { NodesController } from './admin/nodes.controller.js';
 import { ApiDocsController } from './api-docs/api-docs.controller.js';
+import { StatsController } from './admin/stats.controller.js';
 import { Settings } from './config/settings.js';
 import { AttemptStore } from './dispatch/attempt-store.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
@@ -53,6 +56,8 @@ import { Retention } from './maintenance/retention.js';
 import { StreamsController } from './streams/streams.controller.js';
 import { StreamPlaces } from './streams/stream-places.js';
 import { StreamsService } from './streams/streams.service.js';
+import { Sampler } from './stats/sampler.js';
+import { StatsRepository } from './stats/stats.repository.js';
 
 /** What has to be known before the application can be built. */
 export interface Foundation {
@@ -82,6 +87,8 @@ export class AppModule {
         AdminJobsController,
         ExplainController,
         ApiDocsController,
+        StatsController,
+        EventsController,
       ],
       providers: [
         { provide: APP_FILTER, useClass: ErrorFilter },
@@ -136,6 +143,9 @@ export class AppModule {
         RetriesProcessor,
         Retention,
         DutiesProcessor,
+        StatsRepository,
+        Sampler,
+        LiveUpdates,
       ],
     };
   }

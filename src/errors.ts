@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'NODE_URL_TAKEN'
   | 'JOB_NOT_OPEN'
   | 'JOB_NOT_ENDED'
+  | 'TOO_MANY_READERS'
   | 'DATABASE_UNAVAILABLE'
   | 'NO_ROOM'
   | 'SHUTTING_DOWN';

@@ -5,6 +5,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Logger } from 'nestjs-pino';
 import { AdminToken } from './admin/admin-token.js';
+import { LiveUpdates } from './admin/live-updates.js';
 import { AppModule } from './app.module.js';
 import type { Settings } from './config/settings.js';
 import { messageOf } from './errors.js';
@@ -23,6 +24,7 @@ import { startEmbeddedPostgres } from './persistence/embedded-postgres.js';
 import { Offering } from './subscriptions/offering.js';
 import { applyMigrations } from './persistence/migrations.js';
 import { StreamsService } from './streams/streams.service.js';
+import { Sampler } from './stats/sampler.js';
 
 /** How long a start waits for a database that is away, in ms. */
 const DATABASE_PATIENCE_MS = 60_000;
@@ -75,6 +77,7 @@ export async function startGateway(settings: Settings, log?: (line: string) => v
     await app.get(Lanes).start();
     await app.get(Replicas).start();
     app.get(Rescues).start();
+    app.get(Sampler).start();
     await listen(app, settings);
     return { url: localUrl(app), adminToken: token.value, adminTokenIsNew: isNew, stop };
   } catch (error) {
@@ -110,11 +113,13 @@ async function listen(app: NestFastifyApplication, { port, host }: Settings): Pr
 /** In phases: no new requests, then what is on its way to nodes, then the duties, then connections. */
 async function stopApplication(app: NestFastifyApplication, budgetMs: number): Promise<void> {
   app.get(JobEvents).stop();
+  app.get(LiveUpdates).stop();
   const busy = [app.get(Dispatcher), app.get(StreamsService), app.get(Offering)];
   await Promise.all(busy.map((part) => part.stop(budgetMs)));
   app.get(Rescues).stop();
   await app.get(Lanes).stop();
   await app.get(Replicas).stop();
+  await app.get(Sampler).stop();
   const impatience = setTimeout(() => app.getHttpServer().closeAllConnections(), budgetMs);
   await app.close().finally(() => clearTimeout(impatience));
   await app.get(StreamClient).close();

@@ -2,10 +2,10 @@ import { Controller, Get, UseGuards } from '@nestjs/common';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { UNAVAILABLE } from '../dispatch/policy/explain.js';
 import { ApiCall, Input, type AnswerOf, type InputOf } from '../http/api-call.js';
+import { budgetOf } from '../lanes/node-status.js';
 import { Fleet } from '../nodes/fleet.js';
 import { AdminGuard } from './admin.guard.js';
 import { explainCall, explanationSchema } from './explain-call.js';
-import { budgetView } from './node-view.js';
 
 /** Why jobs go where they go, or wait. */
 @Controller('admin/explain')
@@ -29,7 +29,7 @@ export class ExplainController {
         eligible: notEligible === undefined,
         reason: (notEligible === UNAVAILABLE ? fleetNode?.whyUnavailable : undefined) ?? notEligible ?? null,
         ...rest,
-        budget: fleetNode === undefined ? {} : budgetView(fleetNode),
+        budget: fleetNode === undefined ? {} : budgetOf(fleetNode),
       };
     });
     rows.sort(

@@ -6,10 +6,11 @@ import { Dispatcher } from '../dispatch/dispatcher.js';
 import type { SavedLane } from '../dispatch/policy/kinds.js';
 import { messageOf } from '../errors.js';
 import { Fleet } from '../nodes/fleet.js';
-import type { FleetNode } from '../nodes/node.js';
+import type { FleetNode, NodeSummary } from '../nodes/node.js';
 import { NodesService } from '../nodes/nodes.service.js';
 import { Broadcast } from '../persistence/broadcast.js';
 import { LeasesRepository, type GrantedLease } from './leases.repository.js';
+import { statusOf } from './node-status.js';
 import { ReplicaId } from './replica-id.js';
 
 export interface LeaseEvents {
@@ -100,7 +101,7 @@ export class LeaseKeeper extends EventEmitter<LeaseEvents> {
     this.broadcast.audience = replicas - 1;
     if (replicas > 1) await this.nodes.reload();
     const askedAt = performance.now();
-    const summaries = new Map(this.held().map((node) => [node.id, node.summary()]));
+    const summaries = new Map(this.held().map((node) => [node.id, this.summaryOf(node)]));
     const kept = new Map(
       (await this.leases.renew(id, leaseTtlMs, summaries)).map((lease) => [lease.nodeId, lease]),
     );
@@ -113,6 +114,11 @@ export class LeaseKeeper extends EventEmitter<LeaseEvents> {
     const share = Math.ceil(nodes / replicas);
     await this.giveBack(this.held().length - share);
     await this.take(share - this.held().length);
+  }
+
+  private summaryOf(node: FleetNode): NodeSummary {
+    if (this.broadcast.audience === 0) return node.summary();
+    return { ...node.summary(), status: statusOf(node, this.dispatcher) };
   }
 
   private async saveLearned(): Promise<void> {

@@ -42,6 +42,8 @@ export interface Lease {
 export interface NodeSummary {
   readonly health: NodeHealth;
   readonly pending: PendingCounts;
+  /** How it fares in detail, as JSON, for operators to see; there only where other replicas are. */
+  readonly status?: unknown;
 }
 
 /** After so many probes in a row without an answer a node counts as down; a refused connection is certain at once. */
@@ -61,6 +63,8 @@ export class FleetNode {
   lease: Lease | undefined;
   /** How fast this replica may ask it. */
   readonly budget = new RateBudget();
+  /** How it fares, as told by the replica that works with it last; see `NodeSummary`. */
+  toldStatus: unknown;
   /** Whether keeping connections to it pays; measured when a replica begins to work with it. */
   reusesConnections = false;
   private containersById = new Map<string, ContainerInfo>();
@@ -155,6 +159,7 @@ export class FleetNode {
   /** Another replica works with the node and said this of it. */
   told(summary: NodeSummary, snapshot: NodeInfo | undefined): void {
     this.health = summary.health;
+    this.toldStatus = summary.status;
     if (snapshot !== undefined) this.learnIfChanged({ ...snapshot, pending: summary.pending });
   }
 

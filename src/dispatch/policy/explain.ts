@@ -32,6 +32,8 @@ export interface PairSummary {
   /** Null where the rule sets no limit. */
   readonly window: number | null;
   readonly serviceMs: number;
+  /** How many times as fast as the fleet it runs them. */
+  readonly speed: number;
   readonly outstanding: number;
 }
 
@@ -88,6 +90,7 @@ export function pairSummaries(pairs: Iterable<Pair>, windowOf: (pair: Pair) => n
     starting: pair.learner.starting,
     window: finite(windowOf(pair)),
     serviceMs: pair.serviceMs,
+    speed: pair.kind.work.meanMs / (pair.serviceMs * pair.node.view.weight),
     outstanding: pair.count,
   }));
 }

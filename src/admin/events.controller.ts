@@ -1,0 +1,25 @@
+import { Controller, Get, Headers, Res, UseGuards } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { AdminGuard } from './admin.guard.js';
+import { LiveUpdates } from './live-updates.js';
+
+/** Live changes as server-sent events, for the dashboard and whoever else watches. */
+@Controller('admin/events')
+@UseGuards(AdminGuard)
+export class EventsController {
+  constructor(private readonly updates: LiveUpdates) {}
+
+  /** Until the reader goes away; `Last-Event-ID` resumes. */
+  @Get()
+  follow(@Res() reply: FastifyReply, @Headers('last-event-id') lastId?: string): void {
+    this.updates.refuseIfFull();
+    reply.hijack();
+    reply.raw.writeHead(200, {
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-store',
+      // Tells proxies in front to pass on each event as it comes.
+      'x-accel-buffering': 'no',
+    });
+    this.updates.follow(reply.raw, /^\d{1,15}$/.test(lastId ?? '') ? Number(lastId) : undefined);
+  }
+}

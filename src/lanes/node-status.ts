@@ -1,0 +1,75 @@
+import { performance } from 'node:perf_hooks';
+import type { Dispatcher } from '../dispatch/dispatcher.js';
+import type { PairSummary } from '../dispatch/policy/explain.js';
+import type { FleetNode } from '../nodes/node.js';
+
+/** Kinds of jobs shown of a node, those that ran last. */
+const KINDS_SHOWN = 20;
+
+/** How a node fares, as only the replica knows that works with it. JSON: it is told to the others as it is. */
+export interface NodeStatus {
+  readonly lastSeenAt: string | null;
+  readonly lastError: { readonly message: string; readonly at: string } | null;
+  /** How long the last /info took. */
+  readonly latencyMs: number | null;
+  /** Our unfinished jobs there. */
+  readonly inFlight: number;
+  /** Unfinished work of others there. */
+  readonly foreign: number;
+  /** Slots of the kind of jobs for which most are known; null before the first. */
+  readonly slots: number | null;
+  /** Whether all slots are still being found out. */
+  readonly starting: boolean;
+  /** How many times as fast as the fleet it runs jobs, over the kinds that it runs; null before the first. */
+  readonly speed: number | null;
+  /** Expected time in service of the kind that ran last, in ms. */
+  readonly serviceMs: number | null;
+  readonly kinds: readonly PairSummary[];
+  /** For each route that the node limits: requests left of those allowed, and how long the next one has to wait. */
+  readonly budget: Readonly<Record<string, { limit: number; left: number; waitMs: number }>>;
+}
+
+/** Of a node that nobody has worked with yet. */
+const UNKNOWN: NodeStatus = {
+  lastSeenAt: null,
+  lastError: null,
+  latencyMs: null,
+  inFlight: 0,
+  foreign: 0,
+  slots: null,
+  starting: true,
+  speed: null,
+  serviceMs: null,
+  kinds: [],
+  budget: {},
+};
+
+/** How a node fares: known here if this replica works with it, else as the one that does said last. */
+export function statusOf(node: FleetNode, dispatcher: Dispatcher): NodeStatus {
+  if (!node.leased) return { ...UNKNOWN, ...(node.toldStatus as Partial<NodeStatus> | undefined) };
+  const { lastSeenAt, lastError, latencyMs } = node;
+  const kinds = dispatcher.pairsOf(node.id).slice(0, KINDS_SHOWN);
+  const proven = kinds.filter(({ starting }) => !starting);
+  const logSpeed = kinds.reduce((sum, { speed }) => sum + Math.log(speed), 0) / kinds.length;
+  return {
+    lastSeenAt: lastSeenAt?.toISOString() ?? null,
+    lastError:
+      lastError === undefined ? null : { message: lastError.message, at: lastError.at.toISOString() },
+    latencyMs: latencyMs === undefined ? null : Math.round(latencyMs * 10) / 10,
+    ...dispatcher.loadOf(node.id),
+    slots:
+      kinds.length === 0
+        ? null
+        : Math.max(...(proven.length === 0 ? kinds : proven).map(({ slots }) => slots)),
+    starting: proven.length === 0,
+    speed: kinds.length === 0 ? null : Math.round(Math.exp(logSpeed) * 100) / 100,
+    serviceMs: kinds[0] === undefined ? null : Math.round(kinds[0].serviceMs),
+    kinds,
+    budget: budgetOf(node),
+  };
+}
+
+/** For each route that the node limits: what is left, and how long the next request has to wait. */
+export function budgetOf({ budget }: FleetNode): NodeStatus['budget'] {
+  return Object.fromEntries(budget.view(performance.now()));
+}
