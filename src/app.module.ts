@@ -10,6 +10,8 @@ import { NodesController } from './admin/nodes.controller.js';
 import { ApiDocsController } from './api-docs/api-docs.controller.js';
 import { StatsController } from './admin/stats.controller.js';
 import { Settings } from './config/settings.js';
+import { DashboardController } from './dashboard/dashboard.controller.js';
+import { PageFiles } from './dashboard/page-files.js';
 import { AttemptStore } from './dispatch/attempt-store.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
 import { InfernetController } from './health/infernet.controller.js';
@@ -89,6 +91,7 @@ export class AppModule {
         ApiDocsController,
         StatsController,
         EventsController,
+        DashboardController,
       ],
       providers: [
         { provide: APP_FILTER, useClass: ErrorFilter },
@@ -146,6 +149,7 @@ export class AppModule {
         StatsRepository,
         Sampler,
         LiveUpdates,
+        { provide: PageFiles, useFactory: () => new PageFiles() },
       ],
     };
   }

@@ -147,7 +147,15 @@ const aNode = {
   speed: 1.2,
   serviceMs: 211,
   kinds: [
-    { containers: ['echo'], slots: 4, starting: false, window: 5, serviceMs: 210.5, speed: 1.2, outstanding: 2 },
+    {
+      containers: ['echo'],
+      slots: 4,
+      starting: false,
+      window: 5,
+      serviceMs: 210.5,
+      speed: 1.2,
+      outstanding: 2,
+    },
   ],
   budget: { create_job: { limit: 60, left: 57, waitMs: 0 } },
   lease: { heldHere: true, fence: 1 },

@@ -1,0 +1,172 @@
+import type { TargetedSubmitEvent } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import { messageOf } from './api.js';
+import { textOf } from './form-text.js';
+import { formatDuration, formatNumber } from './format.js';
+import type { ViewProps } from './frame.js';
+import { Paging } from './paging.js';
+import { hrefOf } from './route.js';
+import type { ExplainedNode, Explanation } from './shapes.js';
+
+const PAGE = 50;
+
+/** Why jobs for these containers wait, or where the next one goes: each node with its reason. */
+export function ExplainView({ api, live, query }: ViewProps & { readonly query: URLSearchParams }) {
+  const wanted = query.get('container') ?? '';
+  const [answer, setAnswer] = useState<Explanation>();
+  const [problem, setProblem] = useState<string>();
+  useEffect(() => {
+    const containers = containersOf(wanted);
+    if (containers.length === 0) return setAnswer(undefined);
+    api.get<Explanation>('explain', { container: containers }).then(
+      (found) => {
+        setAnswer(found);
+        setProblem(undefined);
+      },
+      (error: unknown) => setProblem(messageOf(error)),
+    );
+    return undefined;
+  }, [api, wanted, live.tick]);
+  const known = [...new Set(live.nodes.flatMap((node) => node.containers))].sort();
+  const submit = (event: TargetedSubmitEvent<HTMLFormElement>): void => {
+    event.preventDefault();
+    location.hash = hrefOf('explain', {
+      container: textOf(event.currentTarget, 'container'),
+    });
+  };
+  return (
+    <section aria-labelledby="explain-title">
+      <div class="section-head">
+        <h2 id="explain-title">Why do jobs wait?</h2>
+      </div>
+      <form class="filters" onSubmit={submit}>
+        <label>
+          Containers
+          <input
+            key={wanted}
+            name="container"
+            list="explain-containers"
+            value={wanted}
+            placeholder="a container, or a chain: a,b"
+            required
+          />
+          <datalist id="explain-containers">
+            {known.map((container) => (
+              <option value={container} />
+            ))}
+          </datalist>
+        </label>
+        <button type="submit" class="primary">
+          Explain
+        </button>
+      </form>
+      {problem !== undefined && (
+        <p class="problem" role="alert">
+          {problem}
+        </p>
+      )}
+      {answer === undefined ? (
+        <p class="empty">
+          Name a container to see, for each node, whether it may have such a job now or why not, and what is
+          expected.
+        </p>
+      ) : (
+        <Answer answer={answer} />
+      )}
+    </section>
+  );
+}
+
+function containersOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((one) => one.trim())
+    .filter((one) => one !== '');
+}
+
+function Answer({ answer }: { readonly answer: Explanation }) {
+  const { choice, waiting, nodes } = answer;
+  const [page, setPage] = useState(0);
+  const pages = Math.max(1, Math.ceil(nodes.length / PAGE));
+  const current = Math.min(page, pages - 1);
+  // The explanation counts one more job, the one that would come now.
+  const others = Math.max(0, waiting - 1);
+  return (
+    <>
+      <p class="verdict">
+        {choice === null ? 'Another job would wait' : `Another job would go to ${choice.name ?? choice.id}`}
+        {others === 0
+          ? '; none waits now.'
+          : `; ${formatNumber(others)} ${others === 1 ? 'waits' : 'wait'} now.`}
+      </p>
+      <div class="table-frame">
+        <table class="cards explain">
+          <caption class="hidden">Nodes for {answer.containers.join(', ')}</caption>
+          <thead>
+            <tr>
+              {['Node', 'May have it', 'Expected', 'In flight', 'Slots', 'Window', 'Of others', 'Budget'].map(
+                (title) => (
+                  <th scope="col">{title}</th>
+                ),
+              )}
+            </tr>
+          </thead>
+          <tbody>
+            {nodes.slice(current * PAGE, (current + 1) * PAGE).map((row) => (
+              <ExplainLine key={row.node.id} row={row} isChosen={row.node.id === choice?.id} />
+            ))}
+          </tbody>
+        </table>
+        {nodes.length === 0 && <p class="empty">No nodes are registered.</p>}
+      </div>
+      {pages > 1 && (
+        <Paging
+          label="Pages of nodes"
+          previous="Previous"
+          next="Next"
+          place={`Page ${current + 1} of ${pages}`}
+          onPrevious={current === 0 ? undefined : () => setPage(current - 1)}
+          onNext={current === pages - 1 ? undefined : () => setPage(current + 1)}
+        />
+      )}
+    </>
+  );
+}
+
+function ExplainLine({ row, isChosen }: { readonly row: ExplainedNode; readonly isChosen: boolean }) {
+  const {
+    node,
+    eligible,
+    reason,
+    expectedMs,
+    serviceMs,
+    slots,
+    window: room,
+    outstanding,
+    foreign,
+    budgetInMs,
+  } = row;
+  return (
+    <tr>
+      <th scope="row" data-label="Node">
+        {node.name ?? node.id}
+        {isChosen && <span class="sub">the next job goes here</span>}
+      </th>
+      <td data-label="May have it">
+        <span class={`status ${eligible ? 'ok' : 'muted'}`}>
+          <span class="dot" aria-hidden="true" />
+          {eligible ? 'yes' : `no: ${reason ?? 'unknown'}`}
+        </span>
+      </td>
+      <td data-label="Expected">
+        {formatDuration(expectedMs)}
+        {serviceMs !== undefined && <span class="sub">{formatDuration(serviceMs)} of service</span>}
+      </td>
+      <td data-label="In flight">{formatNumber(outstanding)}</td>
+      <td data-label="Slots">{formatNumber(slots)}</td>
+      <td data-label="Window">{room === null ? 'no limit' : formatNumber(room)}</td>
+      <td data-label="Of others">{formatNumber(foreign)}</td>
+      <td data-label="Budget">{budgetInMs > 0 ? `next in ${formatDuration(budgetInMs)}` : 'free'}</td>
+    </tr>
+  );
+}

@@ -1,0 +1,47 @@
+import { useEffect, useState } from 'preact/hooks';
+import { Charts } from './charts.js';
+import type { ViewProps } from './frame.js';
+import type { LiveFeed } from './live.js';
+import { NodesPanel } from './nodes.js';
+import type { Columns, Stats } from './shapes.js';
+
+/** How often the history of a day is asked for: its spans are minutes. */
+const DAY_INTERVAL_MS = 30_000;
+
+/** The fleet at a glance. */
+export function Overview(props: ViewProps & { readonly feed: LiveFeed }) {
+  const { api, live } = props;
+  const [isDay, setDay] = useState(false);
+  const [day, setDayHistory] = useState<Columns>();
+  useEffect(() => {
+    if (!isDay) return undefined;
+    const load = (): void =>
+      void api.get<Stats>('stats', { history: '24h' }).then(
+        ({ history }) => setDayHistory(history),
+        // The banner tells of a gateway that is away.
+        () => undefined,
+      );
+    load();
+    const timer = setInterval(load, DAY_INTERVAL_MS);
+    return () => clearInterval(timer);
+  }, [api, isDay]);
+  return (
+    <>
+      <section aria-labelledby="load-title">
+        <div class="section-head">
+          <h2 id="load-title">Load</h2>
+          <div class="segments" role="group" aria-label="Time shown">
+            <button type="button" aria-pressed={!isDay} onClick={() => setDay(false)}>
+              10 minutes
+            </button>
+            <button type="button" aria-pressed={isDay} onClick={() => setDay(true)}>
+              24 hours
+            </button>
+          </div>
+        </div>
+        <Charts history={isDay ? day : live.history} totals={live.totals} isDay={isDay} />
+      </section>
+      <NodesPanel {...props} />
+    </>
+  );
+}
