@@ -2,11 +2,12 @@ import type { Fleet } from '../nodes/fleet.js';
 import type { Durations } from '../stats/durations.js';
 import type { History, Span } from '../stats/history.js';
 import type { Sampler } from '../stats/sampler.js';
+import type { HistoryColumns, Period, Totals } from './stats-calls.js';
 
 const MINUTE_MS = 60_000;
 
 /** What `GET /admin/stats` and each `stats` event say of the present. */
-export function totalsView(sampler: Sampler, fleet: Fleet): object {
+export function totalsView(sampler: Sampler, fleet: Fleet): Totals {
   return {
     at: sampler.at ?? null,
     error: sampler.error ?? null,
@@ -17,7 +18,7 @@ export function totalsView(sampler: Sampler, fleet: Fleet): object {
 }
 
 /** The figures of one stretch of time. */
-export function periodView(span: Span): object {
+export function periodView(span: Span): Period {
   const { arrived, succeeded, failed, cancelled, wait, service } = span;
   return { arrived, succeeded, failed, cancelled, waitMs: quantiles(wait), serviceMs: quantiles(service) };
 }
@@ -26,7 +27,7 @@ export function periodView(span: Span): object {
  * Spans as columns of equal length, oldest first, `null` where nothing is known. Only spans that are over are shown.
  * @param sinceMs only those that began then or later
  */
-export function historyView(history: History, untilMs: number, sinceMs = -Infinity): object {
+export function historyView(history: History, untilMs: number, sinceMs = -Infinity): HistoryColumns {
   const spans = [...history.since(sinceMs)].filter(([at]) => at + history.stepMs <= untilMs);
   const column = (read: (span: Span) => number | null): (number | null)[] =>
     spans.map(([, span]) => (span === undefined ? null : read(span)));
@@ -46,11 +47,11 @@ export function historyView(history: History, untilMs: number, sinceMs = -Infini
   };
 }
 
-function quantiles(durations: Durations): object {
+function quantiles(durations: Durations): Period['waitMs'] {
   return { p50: durations.quantileMs(0.5), p99: durations.quantileMs(0.99) };
 }
 
-function nodeCounts(fleet: Fleet): object {
+function nodeCounts(fleet: Fleet): Totals['nodes'] {
   const counts = { total: 0, up: 0, down: 0, unknown: 0, draining: 0 };
   for (const { health, config } of fleet.nodes) {
     counts.total += 1;

@@ -1,14 +1,12 @@
-import { Controller, Get, Query, UseGuards } from '@nestjs/common';
-import { z } from 'zod';
+import { Controller, Get, UseGuards } from '@nestjs/common';
+import { ApiCall, Input, type AnswerOf, type InputOf } from '../http/api-call.js';
 import { Fleet } from '../nodes/fleet.js';
 import { Sampler } from '../stats/sampler.js';
-import { readQuery } from './admin-body.js';
 import { AdminGuard } from './admin.guard.js';
+import { showStats, type statsSchema } from './stats-calls.js';
 import { historyView, periodView, totalsView } from './stats-view.js';
 
 const HOUR_MS = 3_600_000;
-
-const statsSchema = z.strictObject({ history: z.enum(['10m', '24h']).default('10m') });
 
 /** Figures on the whole installation, whichever replica answers. */
 @Controller('admin/stats')
@@ -21,8 +19,8 @@ export class StatsController {
 
   /** `history` is of the last ten minutes in steps of 2 s, or of the last day in steps of a minute. */
   @Get()
-  stats(@Query() query: unknown): object {
-    const { history } = readQuery(statsSchema, query);
+  @ApiCall(showStats)
+  stats(@Input() { query: { history } }: InputOf<typeof showStats>): AnswerOf<typeof statsSchema> {
     const { sampler, fleet } = this;
     return {
       ...totalsView(sampler, fleet),

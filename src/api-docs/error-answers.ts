@@ -49,6 +49,11 @@ const ERRORS = {
     message: 'Content-Type must be application/json, not "text/plain"',
     params: { field: 'content-type' },
   },
+  TOO_MANY_READERS: {
+    when: 'As many as may be are watching already.',
+    message: '100 are watching already',
+    params: {},
+  },
   DATABASE_UNAVAILABLE: {
     when: 'PostgreSQL is away; nothing was stored.',
     message: 'The database is not available; nothing was stored',

@@ -1,7 +1,14 @@
 import { Controller, Get, Headers, Param, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { GatewayError } from '../errors.js';
+import { ApiCall, apiCall } from '../http/api-call.js';
 import { PageFiles, type PageFile } from './page-files.js';
+
+const pageCall = apiCall({
+  chapter: 'Operations',
+  summary: 'The dashboard',
+  answers: { 200: { description: 'A page that loads nothing from elsewhere.', contentType: 'text/html' } },
+});
 
 /** What the dashboard's page asks of the gateway is behind the token; the page itself holds no secrets and is open. */
 @Controller('dashboard')
@@ -13,6 +20,7 @@ export class DashboardController {
   }
 
   @Get()
+  @ApiCall(pageCall)
   index(@Headers() headers: RequestHeaders, @Res() reply: FastifyReply): void {
     this.send(this.files.index, headers, reply);
   }
@@ -30,8 +38,6 @@ export class DashboardController {
     const isGzipped = /\bgzip\b/.test(headers['accept-encoding'] ?? '');
     void reply.headers({
       'content-security-policy': this.policy,
-      'x-content-type-options': 'nosniff',
-      'referrer-policy': 'no-referrer',
       'cross-origin-opener-policy': 'same-origin',
       'cross-origin-resource-policy': 'same-origin',
       // A new version of the gateway may have other files under the same names.

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, extname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { pagePolicy } from '../http/security-headers.js';
 
 /** A file as it is served. */
 export interface PageFile {
@@ -61,16 +62,14 @@ export class PageFiles {
     const [, importMap = ''] =
       /<script type="importmap">([^]*?)<\/script>/.exec(this.index.bytes.toString()) ?? [];
     const hash = createHash('sha256').update(importMap).digest('base64');
-    return [
-      "default-src 'none'",
-      `script-src 'self' 'sha256-${hash}'`,
-      "style-src 'self'",
-      "img-src 'self'",
-      "connect-src 'self'",
-      "base-uri 'none'",
-      "form-action 'none'",
-      "frame-ancestors 'none'",
-    ].join('; ');
+    return pagePolicy({
+      sources: {
+        'script-src': `'self' 'sha256-${hash}'`,
+        'style-src': "'self'",
+        'img-src': "'self'",
+        'connect-src': "'self'",
+      },
+    });
   }
 
   private add(name: string, path: string): void {
