@@ -15,6 +15,7 @@ import { PageFiles } from './dashboard/page-files.js';
 import { AttemptStore } from './dispatch/attempt-store.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
 import { InfernetController } from './health/infernet.controller.js';
+import { OperatorToken } from './http/operator-token.js';
 import { ErrorFilter } from './http/error-filter.js';
 import { AttemptsRepository } from './jobs/attempts.repository.js';
 import { JobEvents } from './jobs/job-events.js';
@@ -22,6 +23,8 @@ import { JobsController } from './jobs/jobs.controller.js';
 import { JobsRepository } from './jobs/jobs.repository.js';
 import { OperationsRepository } from './jobs/operations.repository.js';
 import { OperationsService } from './jobs/operations.service.js';
+import { RecordedStatusesRepository } from './jobs/recorded-statuses.repository.js';
+import { StatusController } from './jobs/status.controller.js';
 import { Retries } from './jobs/retries.js';
 import { SweepRepository } from './jobs/sweep.repository.js';
 import { JobsService } from './jobs/jobs.service.js';
@@ -32,6 +35,8 @@ import { LeasesRepository } from './lanes/leases.repository.js';
 import { ReplicaId } from './lanes/replica-id.js';
 import { Replicas } from './lanes/replicas.js';
 import { Rescues } from './lanes/rescues.js';
+import { RouterController } from './router/router.controller.js';
+import { RouterService } from './router/router.service.js';
 import { ResultSinks } from './lanes/result-sink.js';
 import { Fleet } from './nodes/fleet.js';
 import { FleetResources } from './nodes/fleet-resources.js';
@@ -85,6 +90,8 @@ export class AppModule {
         InfernetController,
         JobsController,
         StreamsController,
+        StatusController,
+        RouterController,
         NodesController,
         AdminJobsController,
         ExplainController,
@@ -97,6 +104,7 @@ export class AppModule {
         { provide: APP_FILTER, useClass: ErrorFilter },
         { provide: Settings, useValue: settings },
         { provide: AdminToken, useValue: adminToken },
+        { provide: OperatorToken, useExisting: AdminToken },
         {
           provide: Database,
           useFactory: () => new Database({ url: databaseUrl, poolSize: settings.databasePoolSize }),
@@ -128,7 +136,9 @@ export class AppModule {
         Offering,
         SubscriptionsService,
         JobsRepository,
+        RecordedStatusesRepository,
         JobsService,
+        RouterService,
         Retries,
         SweepRepository,
         OperationsRepository,

@@ -1,16 +1,17 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { OperatorToken } from '../http/operator-token.js';
 
 /** The secret that opens the admin API. */
-export class AdminToken {
+export class AdminToken extends OperatorToken {
   private readonly digest: Buffer;
 
   constructor(readonly value: string) {
+    super();
     this.digest = sha256(value);
   }
 
-  /** Compares in constant time, whatever the lengths. */
   matches(presented: string): boolean {
     return timingSafeEqual(this.digest, sha256(presented));
   }

@@ -1,6 +1,7 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { GatewayError } from '../errors.js';
+import { bearerToken } from '../http/operator-token.js';
 import { AdminToken } from './admin-token.js';
 
 /** Lets pass who presents the admin token as `Authorization: Bearer <token>`. */
@@ -10,7 +11,7 @@ export class AdminGuard implements CanActivate {
 
   canActivate(context: ExecutionContext): boolean {
     const { authorization } = context.switchToHttp().getRequest<FastifyRequest>().headers;
-    const presented = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
+    const presented = bearerToken(authorization);
     if (presented === undefined) {
       throw new GatewayError(
         'UNAUTHORIZED',

@@ -16,6 +16,7 @@ import type { SavedLane } from './policy/kinds.js';
 import type { LaneSummary } from './policy/node-state.js';
 import type { Ending } from './policy/pair.js';
 import type { Decision, JobNeeds, Placement } from './policy/placement.js';
+import type { Prospect } from './policy/prospects.js';
 import { Policy } from './policy/policy.js';
 import type { Rescue } from './policy/rescuer.js';
 
@@ -102,6 +103,11 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   /** How each node stands with jobs for these containers now, and which would get the next one. */
   explain(containers: readonly string[]): Explanation {
     return this.policy.explain(containers, performance.now());
+  }
+
+  /** What somebody who sends such jobs to nodes himself may expect of each; see `Policy`. */
+  prospects(containers: readonly string[]): Prospect[] {
+    return this.policy.prospects(containers);
   }
 
   /** Whether this job is on its way to a node right now, or holds a place that was reserved. */

@@ -4,6 +4,12 @@ const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
 LOOPBACK.addAddress('::1', 'ipv6');
 
+/** Where a node takes `PUT /api/status` from: this machine, Docker's networks and a common private one; docs/protocol.md §1. */
+const LOCAL = new BlockList();
+for (const network of ['172.17.0.0', '172.18.0.0', '172.19.0.0', '192.168.0.0']) {
+  LOCAL.addSubnet(network, 16, 'ipv4');
+}
+
 /**
  * The address that a node should see as that of the caller, for its rate limiter: as in {@link callerOf} all loopback
  * addresses are one.
@@ -23,8 +29,21 @@ export function addressToForward(address: string): string {
  * @param address what Fastify found to be the peer, `TRUST_PROXY` considered
  */
 export function callerOf(address: string): string {
-  const plain = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address.toLowerCase();
-  const version = isIP(plain);
-  if (version !== 0 && LOOPBACK.check(plain, version === 4 ? 'ipv4' : 'ipv6')) return 'loopback';
-  return plain;
+  const plain = plainAddress(address);
+  return isIn(LOOPBACK, plain) ? 'loopback' : plain;
+}
+
+/** Whether a node would take a status from there. */
+export function isLocal(address: string): boolean {
+  const plain = plainAddress(address);
+  return isIn(LOOPBACK, plain) || isIn(LOCAL, plain);
+}
+
+function plainAddress(address: string): string {
+  return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address.toLowerCase();
+}
+
+function isIn(list: BlockList, address: string): boolean {
+  const version = isIP(address);
+  return version !== 0 && list.check(address, version === 4 ? 'ipv4' : 'ipv6');
 }

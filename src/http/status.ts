@@ -4,8 +4,10 @@ import type { ErrorCode } from '../errors.js';
 export const STATUS = {
   MALFORMED_REQUEST: 400,
   UNAUTHORIZED: 401,
+  NOT_LOCAL: 403,
   NOT_FOUND: 404,
   NODE_URL_TAKEN: 409,
+  JOB_OF_GATEWAY: 409,
   JOB_NOT_OPEN: 409,
   JOB_NOT_ENDED: 409,
   BODY_TOO_LARGE: 413,

@@ -34,12 +34,14 @@ export class JobsRepository {
       WHERE jobs.id = ANY(${ids}::uuid[]) AND caller = ${caller}`;
   }
 
-  /** Ids of the caller's jobs in order of arrival; unfinished ones, finished ones, or all. */
+  /** Ids of the caller's jobs and of what it recorded itself, in no order; unfinished ones, finished ones, or all. */
   async idsOf(caller: string, pending: boolean | undefined): Promise<string[]> {
     const rows = await this.database.$queryRaw<{ id: string }[]>`
-      SELECT id FROM jobs WHERE caller = ${caller}
+      SELECT id::text FROM jobs WHERE caller = ${caller}
       AND (${pending ?? null}::bool IS NULL OR (finished_at IS NULL) = ${pending ?? null}::bool)
-      ORDER BY id`;
+      UNION ALL
+      SELECT id FROM recorded_statuses WHERE caller = ${caller}
+      AND (${pending ?? null}::bool IS NULL OR (state = 'running') = ${pending ?? null}::bool)`;
     return rows.map(({ id }) => id);
   }
 

@@ -7,8 +7,10 @@ import { Fleet } from '../nodes/fleet.js';
 import type { NodeFeature } from '../protocol/node-info.js';
 import { isDelegated, type Submission } from '../protocol/submission.js';
 import { SubscriptionsService } from '../subscriptions/subscriptions.service.js';
+import { isRecordableId } from '../protocol/status-request.js';
 import { JobEvents } from './job-events.js';
 import { JobsRepository } from './jobs.repository.js';
+import { RecordedStatusesRepository } from './recorded-statuses.repository.js';
 import { wireStatus } from './job-state.js';
 import { resultList, type StoredJob } from './result-list.js';
 
@@ -33,6 +35,7 @@ export class JobsService {
     private readonly jobs: JobsRepository,
     private readonly events: JobEvents,
     private readonly subscriptions: SubscriptionsService,
+    private readonly statuses: RecordedStatusesRepository,
   ) {}
 
   /** Accepts a job or a delegated subscription durably, or refuses it as a node would. */
@@ -80,7 +83,8 @@ export class JobsService {
     ids: readonly string[],
     options: { readonly intermediate: boolean; readonly waitMs: number },
   ): Promise<Buffer> {
-    const known = [...new Set(ids.filter((id) => JOB_ID.test(id)))];
+    const asked = [...new Set(ids.filter(isRecordableId))];
+    const known = asked.filter((id) => JOB_ID.test(id));
     // Listening starts before reading, so that no end falls between the two.
     const watch = options.waitMs > 0 ? this.events.watch(known, options.waitMs) : undefined;
     try {
@@ -95,6 +99,10 @@ export class JobsService {
         await watch.ended;
         jobs = await this.read(caller, known);
       }
+      // Only for what is no job of ours, so that the usual question costs no more.
+      const others = asked.filter((id) => !jobs.has(id));
+      if (others.length > 0)
+        for (const row of await this.statuses.find(caller, others)) jobs.set(row.id, row);
       return resultList(ids, jobs, options.intermediate);
     } finally {
       watch?.stop();

@@ -25,7 +25,7 @@ export function resultList(
   const running = found.filter((job) => wireStatus(job.state) === 'running');
   const parts: Uint8Array[] = [];
   for (const job of [...finished, ...running]) {
-    parts.push(Buffer.from(`${parts.length === 0 ? '[' : ','}{"id":"${job.id}",`));
+    parts.push(Buffer.from(`${parts.length === 0 ? '[' : ','}{"id":${JSON.stringify(job.id)},`));
     if (withIntermediate) {
       parts.push(Buffer.from('"intermediate_results":'), job.intermediate ?? NONE, Buffer.from(','));
     }

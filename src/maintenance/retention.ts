@@ -1,5 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
+import { RecordedStatusesRepository } from '../jobs/recorded-statuses.repository.js';
 import { ResourcesRepository } from '../nodes/resources.repository.js';
 import { JobsRepository } from '../jobs/jobs.repository.js';
 import { OffersRepository } from '../subscriptions/offers.repository.js';
@@ -18,6 +19,7 @@ export class Retention {
   constructor(
     private readonly jobs: JobsRepository,
     private readonly offers: OffersRepository,
+    private readonly statuses: RecordedStatusesRepository,
     private readonly resources: ResourcesRepository,
     private readonly settings: Settings,
   ) {}
@@ -26,17 +28,18 @@ export class Retention {
   async runOnce(): Promise<number> {
     await this.resources.deleteOld();
     const before = new Date(Date.now() - this.settings.retention);
-    const jobs = await inSteps(() => this.jobs.deleteFinishedBefore(before, STEP));
+    const jobs = await inSteps((limit) => this.jobs.deleteFinishedBefore(before, limit));
     if (jobs > 0) this.log.log(`Deleted ${jobs} jobs that ended before ${before.toISOString()}`);
-    const subscriptions = await inSteps(() => this.offers.deleteFinishedBefore(before, STEP));
-    return jobs + subscriptions;
+    const subscriptions = await inSteps((limit) => this.offers.deleteFinishedBefore(before, limit));
+    const statuses = await inSteps((limit) => this.statuses.deleteBefore(before, limit));
+    return jobs + subscriptions + statuses;
   }
 }
 
-async function inSteps(deleteSome: () => Promise<number>): Promise<number> {
+async function inSteps(deleteSome: (limit: number) => Promise<number>): Promise<number> {
   let total = 0;
   for (;;) {
-    const deleted = await deleteSome();
+    const deleted = await deleteSome(STEP);
     total += deleted;
     if (deleted < STEP) return total;
   }

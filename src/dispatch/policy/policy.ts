@@ -13,6 +13,7 @@ import { NodeState, type LaneSummary, type NodeView } from './node-state.js';
 import type { Ending, Pair, Sighting } from './pair.js';
 import type { Decision, JobNeeds, Placement, PolicyOptions } from './placement.js';
 import { Rescuer, type Rescue } from './rescuer.js';
+import { prospectsOf, type Prospect } from './prospects.js';
 import { ruleOf, type Request, type Rule } from './rules.js';
 
 /**
@@ -305,6 +306,11 @@ export class Policy {
   pairsOf(nodeId: string): PairSummary[] {
     const pairs = this.nodes.get(nodeId)?.pairs.values() ?? [];
     return pairSummaries(pairs, (pair) => this.rule.window(pair));
+  }
+
+  /** What to expect of each node with jobs for these containers, or else with jobs for the first of them. */
+  prospects(containers: readonly string[]): Prospect[] {
+    return prospectsOf(this.nodes.values(), [kindKey(containers), kindKey(containers.slice(0, 1))]);
   }
 
   /** How each node stands with a kind of job right now, and what would be done with another one. */
