@@ -23,11 +23,21 @@ const ERRORS = {
     message: 'The admin token is wrong',
     params: {},
   },
+  NOT_LOCAL: {
+    when: 'Only callers nearby may do this, and those with the admin token.',
+    message: 'Unauthorized',
+    params: {},
+  },
   NOT_FOUND: { when: 'There is no such thing.', message: 'There is no job x', params: { id: 'x' } },
   NODE_URL_TAKEN: {
     when: 'A node with this URL is registered already.',
     message: 'A node with this url is registered already: http://10.0.0.7:4000',
     params: { field: 'url' },
+  },
+  JOB_OF_GATEWAY: {
+    when: 'It is a job of the gateway, which keeps its status itself.',
+    message: 'The gateway keeps the status of this job itself',
+    params: { id: 'x' },
   },
   JOB_NOT_OPEN: {
     when: 'The job has ended already.',

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { apiCall } from '../http/api-call.js';
 import { aContainer, containerSchema } from '../protocol/node-info.js';
+import { resourcesQuery, resourcesSchema, someResources } from '../protocol/resource-schemas.js';
 
 /** The node API's calls about the node itself, docs/protocol.md §1. */
 
@@ -43,4 +44,18 @@ export const infoCall = apiCall({
       },
     },
   },
+});
+
+export const resourcesCall = apiCall({
+  chapter: 'Fleet',
+  summary: 'What the containers say of themselves',
+  description:
+    'From the last answers of all nodes that are up, within a second. A container that several nodes run has the ' +
+    'models and hardware of all; a model is supported if it is on any.',
+  query: resourcesQuery,
+  parameterExamples: { model_id: 'gpt2' },
+  answers: {
+    200: { description: 'Every container that told.', schema: resourcesSchema, examples: someResources },
+  },
+  errors: ['MALFORMED_REQUEST'],
 });

@@ -4,7 +4,7 @@ import { ApiCall } from '../http/api-call.js';
 import { Fleet } from '../nodes/fleet.js';
 import { FleetResources } from '../nodes/fleet-resources.js';
 import type { NodeInfo } from '../protocol/node-info.js';
-import { healthCall, infoCall } from './infernet-calls.js';
+import { healthCall, infoCall, resourcesCall } from './infernet-calls.js';
 
 /** The node API's calls about the node itself, answered for the whole fleet from memory; docs/protocol.md §1. */
 @Controller()
@@ -31,6 +31,7 @@ export class InfernetController {
 
   /** Of a repeated `model_id` the first counts, as at a node. */
   @Get('resources')
+  @ApiCall(resourcesCall)
   @Header('content-type', 'application/json')
   async resources(@Query('model_id') modelId?: string | string[]): Promise<Buffer> {
     return this.fleetResources.merged([modelId].flat()[0]);

@@ -1,11 +1,13 @@
 import { Controller, Put, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { GatewayError } from '../errors.js';
+import { ApiCall } from '../http/api-call.js';
 import { callerOf, isLocal } from '../http/caller.js';
 import { bytesOfBody } from '../http/http-server.js';
 import { bearerToken, OperatorToken } from '../http/operator-token.js';
 import { parseStatusRequest } from '../protocol/status-request.js';
 import { RecordedStatusesRepository } from './recorded-statuses.repository.js';
+import { recordStatus } from './status-call.js';
 
 /** Records the status of a job that ran elsewhere, for those who are near; docs/protocol.md §1. */
 @Controller('api/status')
@@ -17,6 +19,7 @@ export class StatusController {
 
   /** Any content type will do, as at a node. */
   @Put()
+  @ApiCall(recordStatus)
   async record(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const token = bearerToken(request.headers.authorization);
     const isOperator = token !== undefined && this.operator.matches(token);

@@ -1,5 +1,7 @@
 import { Controller, Get, Header, Query, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
+import { ApiCall } from '../http/api-call.js';
+import { containersCall, ipsCall, resourcesByAddressCall } from './router-calls.js';
 import { RouterService } from './router.service.js';
 
 const NODES_BY_DEFAULT = 3;
@@ -13,6 +15,7 @@ export class RouterController {
 
   /** An `n` or `offset` that is no count is ignored, as the reference router does. */
   @Get('ips')
+  @ApiCall(ipsCall)
   ips(
     @Res() reply: FastifyReply,
     @Query('container') container: Parameter,
@@ -29,11 +32,13 @@ export class RouterController {
   }
 
   @Get('containers')
+  @ApiCall(containersCall)
   containers(@Res() reply: FastifyReply): void {
     sendJson(reply, 200, this.router.containers());
   }
 
   @Get('resources')
+  @ApiCall(resourcesByAddressCall)
   @Header('content-type', 'application/json')
   async resources(@Query('model_id') modelId: Parameter): Promise<Buffer> {
     return this.router.resourcesByAddress([modelId].flat()[0]);
