@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { startTestGateway, type TestFleet } from '../support/gateway.js';
-import { json } from '../support/http.js';
+import { json, mediaType } from '../support/http.js';
 import { at } from '../support/recovery.js';
 import { TestReplicas } from '../support/replicas.js';
 import { waitUntil } from '../support/wait.js';
@@ -29,7 +29,7 @@ describe('a fleet', () => {
 
   it('/api/v1/containers counts the nodes that run each', async () => {
     const reply = await fleet.gateway.send('/api/v1/containers');
-    expect([reply.status, reply.headers['content-type']]).toEqual([200, 'application/json']);
+    expect([reply.status, mediaType(reply)]).toEqual([200, 'application/json']);
     expect(reply.text).toBe(
       `${JSON.stringify([
         { count: 2, description: 'sleeps for data.ms milliseconds or data.seconds seconds', id: 'delay' },
@@ -59,7 +59,7 @@ describe('a fleet', () => {
 
   it('without a container it is refused in the words of the router', async () => {
     const reply = await fleet.gateway.send('/api/v1/ips');
-    expect([reply.status, reply.headers['content-type'], reply.text]).toEqual([
+    expect([reply.status, mediaType(reply), reply.text]).toEqual([
       400,
       'application/json',
       '{"error":"No containers specified"}\n',
@@ -82,7 +82,7 @@ describe('a fleet', () => {
 
   it('/api/v1/resources tells the resources of each node by its address', async () => {
     const reply = await fleet.gateway.send('/api/v1/resources');
-    expect([reply.status, reply.headers['content-type']]).toEqual([200, 'application/json']);
+    expect([reply.status, mediaType(reply)]).toEqual([200, 'application/json']);
     const byAddress = json<Record<string, object>>(reply);
     expect(Object.keys(byAddress).sort()).toEqual([...addresses].sort());
     expect(Object.keys(byAddress[at(addresses, 2)] as object)).toEqual(['echo', LLM]);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { startTestGateway, type TestFleet } from '../support/gateway.js';
-import { json, type RawReply } from '../support/http.js';
+import { json, mediaType, type RawReply } from '../support/http.js';
 
 type Headers = Record<string, string>;
 
@@ -27,11 +27,7 @@ const record = (id: string, status: string, headers: Headers = LOCAL): Promise<R
 describe('a status that a caller records', () => {
   it('is answered null, and seen in results and ids as at a node', async () => {
     const reply = await record('mine-1', 'running');
-    expect([reply.status, reply.headers['content-type'], reply.text]).toEqual([
-      200,
-      'application/json',
-      'null\n',
-    ]);
+    expect([reply.status, mediaType(reply), reply.text]).toEqual([200, 'application/json', 'null\n']);
     expect((await fleet.gateway.getResults(['mine-1'], LOCAL)).text).toBe(
       '[{"id":"mine-1","result":null,"status":"running"}]\n',
     );
@@ -132,7 +128,7 @@ it.each([
   ['not json', 'The body is not valid JSON: a JSON value expected at byte 0', 'body'],
 ])('%j is refused naming the field', async (body, error, field) => {
   const reply = await put(body);
-  expect([reply.status, reply.headers['content-type'], json(reply)]).toEqual([
+  expect([reply.status, mediaType(reply), json(reply)]).toEqual([
     400,
     'application/json',
     { error, params: { field } },

@@ -33,3 +33,8 @@ export async function send(url: string, options: RawRequest = {}): Promise<RawRe
 export function json<T = unknown>(reply: RawReply): T {
   return JSON.parse(reply.text) as T;
 }
+
+/** The type of a reply's content, without parameters such as a character set. */
+export function mediaType({ headers }: RawReply): string | undefined {
+  return headers['content-type']?.split(';')[0];
+}
