@@ -44,6 +44,10 @@ const BENCHES: Readonly<Record<string, { about: string; load: () => Promise<Benc
     about: 'what the gateway adds to one POST where nodes stall on reused connections',
     load: () => import('./stall.js'),
   },
+  stream: {
+    about: 'what relaying a stream costs: latency, throughput and memory, in real processes',
+    load: () => import('./stream/bench.js'),
+  },
 };
 
 const HELP = `Usage: npm run bench -- <name> [--quick] [--json] [--seed N]

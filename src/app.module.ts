@@ -61,6 +61,7 @@ import { RetriesProcessor } from './maintenance/retries.processor.js';
 import { Sweep } from './maintenance/sweep.js';
 import { Retention } from './maintenance/retention.js';
 import { StreamsController } from './streams/streams.controller.js';
+import { Permits } from './streams/permits.js';
 import { StreamPlaces } from './streams/stream-places.js';
 import { StreamsService } from './streams/streams.service.js';
 import { Sampler } from './stats/sampler.js';
@@ -150,6 +151,7 @@ export class AppModule {
         Lanes,
         Rescues,
         Replicas,
+        Permits,
         StreamPlaces,
         StreamsService,
         Sweep,

@@ -23,6 +23,7 @@ import { StreamClient } from './nodes/stream-client.js';
 import { startEmbeddedPostgres } from './persistence/embedded-postgres.js';
 import { Offering } from './subscriptions/offering.js';
 import { applyMigrations } from './persistence/migrations.js';
+import { Permits } from './streams/permits.js';
 import { StreamsService } from './streams/streams.service.js';
 import { Sampler } from './stats/sampler.js';
 
@@ -116,6 +117,7 @@ async function stopApplication(app: NestFastifyApplication, budgetMs: number): P
   app.get(LiveUpdates).stop();
   const busy = [app.get(Dispatcher), app.get(StreamsService), app.get(Offering)];
   await Promise.all(busy.map((part) => part.stop(budgetMs)));
+  app.get(Permits).stop();
   app.get(Rescues).stop();
   await app.get(Lanes).stop();
   await app.get(Replicas).stop();

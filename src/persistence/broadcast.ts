@@ -20,6 +20,8 @@ export interface BroadcastEvents {
   nodes: [ids: string[]];
   /** How nodes fare, from the replicas that work with them. */
   lanes: [news: LaneNews[]];
+  /** Streams ask for places on nodes of other replicas, and give them back; as JSON. */
+  permits: [news: unknown[]];
   /** The connection was made (again): what was said before may have been missed. */
   connected: [];
 }
@@ -41,6 +43,7 @@ const CHANNEL = 'infernet_gateway';
 /** PostgreSQL takes payloads of less than 8,000 bytes. */
 const MESSAGE_BYTES = 7_900;
 const TOPICS: ReadonlySet<string> = new Set<Topic>([
+  'permits',
   'queued',
   'claimed',
   'finished',
@@ -72,7 +75,7 @@ export class Broadcast extends EventEmitter<BroadcastEvents> {
   constructor(
     private readonly database: Database,
     private readonly databaseUrl: string,
-    private readonly origin: string,
+    readonly origin: string,
   ) {
     super();
   }

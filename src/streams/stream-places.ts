@@ -4,13 +4,15 @@ import type { Place } from '../dispatch/places.js';
 import type { JobNeeds } from '../dispatch/policy/placement.js';
 import { Fleet } from '../nodes/fleet.js';
 import type { FleetNode } from '../nodes/node.js';
+import { Permits } from './permits.js';
 
-/** Finds places for streams. */
+/** Finds places for streams: on a node of this replica if one has room, else on the first of any replica that has. */
 @Injectable()
 export class StreamPlaces {
   constructor(
     private readonly dispatcher: Dispatcher,
     private readonly fleet: Fleet,
+    private readonly permits: Permits,
   ) {}
 
   /** The nodes that could take the stream now or soon, as far as is known, but for those that it has been to. */
@@ -29,6 +31,22 @@ export class StreamPlaces {
   async find(job: JobNeeds, tried: ReadonlySet<string>, signal: AbortSignal): Promise<Place | undefined> {
     const now = this.dispatcher.placeNow(job, tried.size === 0 ? undefined : tried);
     if (now !== undefined || signal.aborted) return now;
-    return this.dispatcher.reserve({ ...job, avoid: [...(job.avoid ?? []), ...tried] }, signal);
+    const { id, containers, features, urgent } = job;
+    const needs = { id, containers, features, urgent, avoid: [...(job.avoid ?? []), ...tried] };
+    if (this.permits.alone) return this.dispatcher.reserve(needs, signal);
+    const found = new AbortController();
+    const either = AbortSignal.any([signal, found.signal]);
+    let first: Place | undefined;
+    const offer = (place: Place | undefined): void => {
+      if (place === undefined) return;
+      if (first === undefined) first = place;
+      else place.leave('gone');
+      found.abort();
+    };
+    await Promise.all([
+      this.dispatcher.reserve(needs, either).then(offer),
+      this.permits.ask(needs, either).then(offer),
+    ]);
+    return first;
   }
 }

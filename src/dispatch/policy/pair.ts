@@ -264,13 +264,16 @@ export class Pair {
     }
     const count = this.count + 1;
     const before = this.learner.slots;
-    const shares = this.learner.succeeded({
-      position: count > before ? (overtook === undefined ? this.positionOf(sent) : overtook + 1) : 1,
-      crowd: sent.crowd,
-      count,
-      durationMs: Math.max(1, endedMs - sent.sentAtMs),
-      variance: this.kind.work.logVariance,
-    });
+    // What gave output has proven its slot by that; how long it took is a matter of how much it had to say.
+    const shares = sent.shown
+      ? this.learner.streamed(count > before, this.kind.work.logVariance)
+      : this.learner.succeeded({
+          position: count > before ? (overtook === undefined ? this.positionOf(sent) : overtook + 1) : 1,
+          crowd: sent.crowd,
+          count,
+          durationMs: Math.max(1, endedMs - sent.sentAtMs),
+          variance: this.kind.work.logVariance,
+        });
     // Service times from the crowd that showed the sharing say nothing about a node that is not crowded.
     if (shares) this.slowness.forget();
     // A job that was not thought to be in service was, since it came, if a slot is known for it now.

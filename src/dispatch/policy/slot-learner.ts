@@ -89,6 +89,13 @@ export class SlotLearner {
     return false;
   }
 
+  /** A job that had proven its slot by its output succeeded. @param full whether others waited beyond the slots */
+  streamed(full: boolean, variance: number): false {
+    this.sinceGrowth += 1;
+    if (!this.sharing) this.pass(full, variance);
+    return false;
+  }
+
   /** So many jobs were seen in service at the same time. @returns whether that proves slots that were not known */
   seenAtOnce(count: number): boolean {
     if (this.sharing || count <= this.slots) return false;
