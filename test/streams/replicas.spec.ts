@@ -11,7 +11,10 @@ let replicas: TestReplicas;
 afterEach(() => replicas.stop());
 
 it('a stream reaches a node of another replica by its permit, and gives the place back', async () => {
-  replicas = await TestReplicas.start({ gateways: 2, nodes: [{ containers: ['pieces'] }] });
+  replicas = await TestReplicas.start({
+    gateways: 2,
+    nodes: [{ containers: ['pieces'] }, { containers: ['echo'] }],
+  });
   for (const gateway of replicas.gateways) {
     const caller = StreamCaller.start(gateway.url, ['pieces'], { count: 3, size: 4, interval_ms: 20 });
     expect(await caller.ended).toBe(true);
@@ -31,7 +34,8 @@ it('a stream reaches a node of another replica by its permit, and gives the plac
 it('many streams share a node with the other replica, and those without a place are told when to come back', async () => {
   replicas = await TestReplicas.start({
     gateways: 2,
-    nodes: [{ containers: ['pieces'] }],
+    // Each replica works with one of them.
+    nodes: [{ containers: ['pieces'] }, { containers: ['echo'] }],
     settings: { STREAM_WAIT_MS: '1500' },
   });
   await replicas.gateway(0).admin('PATCH', `/nodes/${replicas.registered[0]?.id}`, { maxInFlight: 1 });
