@@ -29,7 +29,7 @@ export interface NodeStatus {
   readonly budget: Readonly<Record<string, { limit: number; left: number; waitMs: number }>>;
 }
 
-/** Of a node that nobody has worked with yet. */
+/** What a replica of another version does not tell. */
 const UNKNOWN: NodeStatus = {
   lastSeenAt: null,
   lastError: null,
@@ -46,7 +46,8 @@ const UNKNOWN: NodeStatus = {
 
 /** How a node fares: known here if this replica works with it, else as the one that does said last. */
 export function statusOf(node: FleetNode, dispatcher: Dispatcher): NodeStatus {
-  if (!node.leased) return { ...UNKNOWN, ...(node.toldStatus as Partial<NodeStatus> | undefined) };
+  const isElsewhere = node.lease === undefined && node.toldStatus !== undefined;
+  if (isElsewhere) return { ...UNKNOWN, ...(node.toldStatus as Partial<NodeStatus> | undefined) };
   const { lastSeenAt, lastError, latencyMs } = node;
   const kinds = dispatcher.pairsOf(node.id).slice(0, KINDS_SHOWN);
   const proven = kinds.filter(({ starting }) => !starting);

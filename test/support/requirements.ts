@@ -10,13 +10,18 @@ import { delimiter, join } from 'node:path';
  * @throws Error when the tool is missing and `CI_REQUIRE_ALL=1`.
  */
 export function hasTool(tool: string, purpose: string): boolean {
-  const directories = (process.env['PATH'] ?? '').split(delimiter);
-  if (directories.some((directory) => isExecutable(join(directory, tool)))) return true;
+  if (pathOf(tool) !== undefined) return true;
   if (process.env['CI_REQUIRE_ALL'] === '1') {
     throw new Error(`${tool} is not installed, and CI_REQUIRE_ALL=1 demands ${purpose} to be tested.`);
   }
   console.warn(`Skipped: ${purpose}, because ${tool} is not installed.`);
   return false;
+}
+
+/** Where a program is that is on the PATH; undefined if it is not. */
+export function pathOf(tool: string): string | undefined {
+  const directories = (process.env['PATH'] ?? '').split(delimiter);
+  return directories.map((directory) => join(directory, tool)).find(isExecutable);
 }
 
 function isExecutable(path: string): boolean {

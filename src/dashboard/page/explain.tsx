@@ -46,7 +46,7 @@ export function ExplainView({ api, live, query }: ViewProps & { readonly query: 
             key={wanted}
             name="container"
             list="explain-containers"
-            value={wanted}
+            defaultValue={wanted}
             placeholder="a container, or a chain: a,b"
             required
           />

@@ -37,6 +37,8 @@ export function Frame(props: {
     document.title = `${TITLES[route.view]} – infernet-gateway`;
   }, [route.view]);
   useEffect(() => {
+    // A problem stays until it was read.
+    if (notice === undefined || notice.isProblem) return undefined;
     const timer = setTimeout(() => setNotice(undefined), NOTICE_MS);
     return () => clearTimeout(timer);
   }, [notice]);

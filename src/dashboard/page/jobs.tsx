@@ -177,7 +177,12 @@ function FilterForm({ filter, nodes }: { readonly filter: Filter; readonly nodes
       </label>
       <label>
         Container
-        <input name="container" list="known-containers" value={filter.container ?? ''} placeholder="all" />
+        <input
+          name="container"
+          list="known-containers"
+          defaultValue={filter.container ?? ''}
+          placeholder="all"
+        />
         <datalist id="known-containers">
           {containers.map((container) => (
             <option value={container} />
@@ -186,7 +191,7 @@ function FilterForm({ filter, nodes }: { readonly filter: Filter; readonly nodes
       </label>
       <label>
         Caller
-        <input name="caller" value={filter.caller ?? ''} placeholder="all" />
+        <input name="caller" defaultValue={filter.caller ?? ''} placeholder="all" />
       </label>
       <a href={hrefOf('jobs')} class={Object.keys(filter).length === 0 ? 'clear unused' : 'clear'}>
         Clear

@@ -45,12 +45,18 @@ export function NodeForm(props: NodeDialogProps & { readonly node?: NodeRow }) {
             required
             autofocus
             placeholder="http://10.0.0.5:4000"
-            value={node?.url}
+            defaultValue={node?.url}
           />
         </label>
         <label>
           Name
-          <input name="name" type="text" maxLength={200} placeholder="its host and port" value={node?.name} />
+          <input
+            name="name"
+            type="text"
+            maxLength={200}
+            placeholder="its host and port"
+            defaultValue={node?.name}
+          />
         </label>
         <label>
           Weight
@@ -61,7 +67,7 @@ export function NodeForm(props: NodeDialogProps & { readonly node?: NodeRow }) {
             max="1000"
             step="any"
             required
-            value={node?.weight ?? 1}
+            defaultValue={String(node?.weight ?? 1)}
           />
           <span class="hint">Its share of work relative to other nodes.</span>
         </label>
@@ -73,7 +79,7 @@ export function NodeForm(props: NodeDialogProps & { readonly node?: NodeRow }) {
             min="1"
             step="1"
             placeholder="none"
-            value={node?.maxInFlight ?? ''}
+            defaultValue={String(node?.maxInFlight ?? '')}
           />
           <span class="hint">The most jobs on the node at a time.</span>
         </label>
