@@ -90,6 +90,20 @@ class Started {
   }
 }
 
+/** The dashboard's page and all files that it names. */
+async function showsDashboard(url: string): Promise<void> {
+  const page = await fetch(`${url}/dashboard`);
+  expect(page.ok, `/dashboard: ${page.status}`);
+  const files = [...(await page.text()).matchAll(/"(?:\.\/)?(dashboard\/[^"]+)"/g)].map(
+    ([, file]) => file ?? '',
+  );
+  expect(files.length > 3, `the dashboard names ${files.length} files`);
+  for (const file of files) {
+    const { status } = await fetch(`${url}/${file}`);
+    expect(status === 200, `/${file}: ${status}`);
+  }
+}
+
 /** A job through a gateway to a node, and its result back. */
 async function serves(
   url: string,
@@ -189,6 +203,7 @@ async function runImage(stage: Stage): Promise<void> {
       await waitUntil('the health check passes', isHealthy);
       const token = (await readFile(stage.path('/data/admin-token'), 'utf8')).trim();
       await serves(gateway.url, adminOf(gateway.url, token));
+      await showsDashboard(gateway.url);
     } finally {
       const code = await gateway.stop();
       expect(code === 0, `it stopped with ${code}`);
@@ -259,6 +274,7 @@ async function thePackage(folder: string, build: Stage): Promise<void> {
     try {
       const token = (await npx('token')).trim();
       await serves(gateway.url, adminOf(gateway.url, token));
+      await showsDashboard(gateway.url);
       const list = await npx('nodes', 'list', '--url', gateway.url);
       expect(/^127\.0\.0\.1:\d+ /m.test(list), list);
     } finally {
