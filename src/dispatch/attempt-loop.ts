@@ -5,6 +5,7 @@ import type { FleetNode } from '../nodes/node.js';
 import type { SubmitReply } from '../nodes/node-client.js';
 import type { NodeSenders } from '../nodes/node-senders.js';
 import type { Attempt, AttemptEnding, AttemptStore } from './attempt-store.js';
+import type { JobNeeds } from './policy/placement.js';
 
 /**
  * Sends one job, one attempt per turn: send → classify → next node, until a node has it or may have it, none is
@@ -41,6 +42,23 @@ export interface Trip {
   acknowledged: boolean;
   /** The job is being taken away again and must not be acknowledged any more. */
   withdrawn: boolean;
+}
+
+/** A trip of an acknowledged job that begins with this attempt. */
+export function tripOf(job: JobNeeds, attempt: Attempt, body: Buffer): Trip {
+  const { id, containers, features = [], avoid = [], shun = [] } = job;
+  return {
+    jobId: id,
+    containers,
+    features,
+    avoid,
+    shun,
+    body,
+    attempt,
+    erred: false,
+    acknowledged: true,
+    withdrawn: false,
+  };
 }
 
 /** A refusal to be passed on to the application. */

@@ -8,7 +8,7 @@ import { Fleet } from '../nodes/fleet.js';
 import { NodeSenders } from '../nodes/node-senders.js';
 import type { FleetNode } from '../nodes/node.js';
 import { isDatabaseUnavailable } from '../persistence/database-errors.js';
-import { AttemptLoop, type Refusal, type Trip, type TripGuide, type TripOutcome } from './attempt-loop.js';
+import { AttemptLoop, tripOf, type Trip, type TripGuide, type TripOutcome } from './attempt-loop.js';
 import { AttemptStore, type Attempt, type JobKind, type NewJob } from './attempt-store.js';
 import { Reservations, type Place } from './places.js';
 import type { Explanation, PairSummary } from './policy/explain.js';
@@ -19,10 +19,8 @@ import type { Decision, JobNeeds, Placement } from './policy/placement.js';
 import type { Prospect } from './policy/prospects.js';
 import { Policy } from './policy/policy.js';
 import type { Rescue } from './policy/rescuer.js';
-
-/** What an application is told: its job is safe, or no node will have it. */
-export type Submission =
-  { readonly kind: 'acknowledged' } | { readonly kind: 'refused'; readonly refusal: Refusal };
+import { ACKNOWLEDGED, answerBy, knownBy, type Submission } from './submission.js';
+import { Trips } from './trips.js';
 
 /** A job that a node has; its result is to be collected there. */
 export interface DeliveredJob {
@@ -44,7 +42,6 @@ export interface DispatcherEvents {
   claimed: [jobId: string];
 }
 
-const ACKNOWLEDGED: Submission = { kind: 'acknowledged' };
 const DATABASE_RETRY_MS = 500;
 /** Submissions that may be open at one node: one batch under way and the next one gathering (see NodeSender). */
 const MAX_UNANSWERED = 200;
@@ -59,9 +56,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   private readonly log = new Logger(Dispatcher.name);
   private readonly policy: Policy;
   private readonly loop: AttemptLoop;
-  private readonly trips = new Set<Promise<unknown>>();
-  /** How many trips of a job are under way: after a cancellation and a retry there may be two. */
-  private readonly travelling = new Map<string, number>();
+  private readonly trips = new Trips();
   /** Held jobs that a node has answered with a JSON 5xx: the next such answer counts as the second. */
   private readonly erred = new Set<string>();
   private readonly reservations: Reservations;
@@ -112,7 +107,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
 
   /** Whether this job is on its way to a node right now, or holds a place that was reserved. */
   isSending(jobId: string): boolean {
-    return this.travelling.has(jobId) || this.reservations.has(jobId);
+    return this.trips.has(jobId) || this.reservations.has(jobId);
   }
 
   /**
@@ -169,7 +164,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
       return ACKNOWLEDGED;
     }
     const trip: Trip = { ...tripOf(job, attempt, job.body), acknowledged: false };
-    return this.answerInTime(trip, this.follow(trip), deadline);
+    return answerBy(trip, this.follow(trip), deadline);
   }
 
   /** Takes in committed `queued` jobs: from before a restart, retried, or handed in elsewhere. */
@@ -243,8 +238,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     this.stopping = true;
     this.reservations.stop();
     clearTimeout(this.wakeTimer);
-    const settled = Promise.allSettled(this.trips);
-    await Promise.race([settled, sleep(budgetMs, undefined, { ref: false })]);
+    await Promise.race([this.trips.settled(), sleep(budgetMs, undefined, { ref: false })]);
   }
 
   node({ nodeId, fence }: Attempt): FleetNode | undefined {
@@ -375,29 +369,10 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
    */
   async admitInTime(job: NewJob, attempt: Attempt | undefined, deadline: number): Promise<boolean> {
     const admission = this.store.admit(job, attempt);
-    const late = Symbol('late');
-    const timeUp = new AbortController();
-    const first = await Promise.race([
-      admission,
-      sleep(deadline - Date.now(), late, { signal: timeUp.signal }).catch(() => late),
-    ]).finally(() => timeUp.abort());
-    if (first !== late) return first as boolean;
+    const known = await knownBy(admission, deadline);
+    if (known !== undefined) return known;
     void admission.then(() => this.commit(() => this.store.withdraw(job.id))).catch(() => undefined);
     throw new GatewayError('DATABASE_UNAVAILABLE', 'The database does not answer; the job was not stored');
-  }
-
-  /** Answers when the trip is over or the time is up, whichever comes first. */
-  private answerInTime(trip: Trip, outcome: Promise<TripOutcome>, deadline: number): Promise<Submission> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        if (trip.withdrawn) return;
-        trip.acknowledged = true;
-        resolve(ACKNOWLEDGED);
-      }, deadline - Date.now());
-      outcome
-        .then((end) => resolve(end.kind === 'refused' ? end : ACKNOWLEDGED), reject)
-        .finally(() => clearTimeout(timer));
-    });
   }
 
   private pumpSoon(): void {
@@ -456,29 +431,13 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
 
   /** Follows a trip to its end: what it means for others is announced here. */
   private follow(trip: Trip): Promise<TripOutcome> {
-    const { jobId } = trip;
-    const arrived = (): void => {
-      this.trips.delete(outcome);
-      const others = (this.travelling.get(jobId) ?? 1) - 1;
-      if (others === 0) this.travelling.delete(jobId);
-      else this.travelling.set(jobId, others);
-    };
-    this.travelling.set(jobId, (this.travelling.get(jobId) ?? 0) + 1);
-    const outcome = this.loop.send(trip).then(
-      (end) => {
-        arrived();
-        this.announce(trip, end);
-        return end;
-      },
-      (error: unknown) => {
-        arrived();
-        // The lane looks for open attempts that nobody follows, now and then, and takes them up.
-        this.log.error({ err: error }, `Job ${trip.jobId} was left on its way`);
-        throw error;
-      },
+    return this.trips.follow(
+      trip.jobId,
+      this.loop.send(trip),
+      (end) => this.announce(trip, end),
+      // The lane looks for open attempts that nobody follows, now and then, and takes them up.
+      (error) => this.log.error({ err: error }, `Job ${trip.jobId} was left on its way`),
     );
-    this.trips.add(outcome);
-    return outcome;
   }
 
   private announce(trip: Trip, end: TripOutcome): void {
@@ -490,20 +449,4 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     this.hold([{ id: jobId, containers, features, avoid: [...trip.avoid, ...end.refusedBy], shun }]);
     this.emit('queued', jobId);
   }
-}
-
-function tripOf(job: JobNeeds, attempt: Attempt, body: Buffer): Trip {
-  const { id, containers, features = [], avoid = [], shun = [] } = job;
-  return {
-    jobId: id,
-    containers,
-    features,
-    avoid,
-    shun,
-    body,
-    attempt,
-    erred: false,
-    acknowledged: true,
-    withdrawn: false,
-  };
 }

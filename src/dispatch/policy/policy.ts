@@ -5,16 +5,16 @@ import {
   type PairOutlook,
   type PairSummary,
 } from './explain.js';
-import { barrierAt, type Barrier } from './gate.js';
 import { HeldJobs, indexOfNext, type JobClass } from './held-jobs.js';
-import { kindKey, type Kind } from './kind.js';
+import { kindKey } from './kind.js';
 import { Kinds, type SavedLane } from './kinds.js';
 import { NodeState, type LaneSummary, type NodeView } from './node-state.js';
 import type { Ending, Pair, Sighting } from './pair.js';
-import type { Decision, JobNeeds, Placement, PolicyOptions } from './placement.js';
+import type { JobNeeds, Placement, PolicyOptions } from './placement.js';
 import { Rescuer, type Rescue } from './rescuer.js';
 import { prospectsOf, type Prospect } from './prospects.js';
-import { ruleOf, type Request, type Rule } from './rules.js';
+import { ruleOf, type Rule } from './rules.js';
+import { Selection, type Situation } from './selection.js';
 
 /**
  * Which job goes to which node, and when. A pure state machine: events come in through its methods, decisions
@@ -31,10 +31,10 @@ import { ruleOf, type Request, type Rule } from './rules.js';
  *
  * | what | how | where |
  * |---|---|---|
- * | slots | a job that overtakes k−1 earlier ones proves k; where none or all overtake, times by crowd tell | slot-learner.ts, crowding.ts |
+ * | slots | a job that overtakes k−1 earlier ones, seen to run on, proves k; where none or all overtake, times by crowd tell | slot-learner.ts, crowding.ts |
  * | pace | time in service against the fleet's, shrunk toward it while samples are few, fading | service-times.ts |
- * | window | twice the slots at the start, then the slots, one more now and then; with results seen late, as many more as end unseen | slot-learner.ts, pair.ts |
- * | choice | shortest expected completion: service × (1 + jobs beyond the slots / slots) + wait for the rate limit | rules.ts |
+ * | window | twice the slots at the start, then the slots, one more now and then; and as many more as end before that is seen and the next are there | slot-learner.ts, pair.ts |
+ * | choice | shortest expected completion: service × (1 + jobs beyond the slots / slots) + wait for the rate limit | rules.ts, selection.ts |
  * | holding | the job waits for a faster node if that is expected to be clearly sooner | hold-rule.ts |
  * | canary | an idle node is tried once a minute, so that one which has recovered is found | kind.ts |
  * | ejection | three failures in a row of the node's own making; half-open with one job; ignored in panic | ejection.ts |
@@ -63,7 +63,7 @@ const AT_ONCE: Sighting = { unseenMs: 0 };
 
 export class Policy {
   private readonly rule: Rule;
-  private readonly maxUnanswered: number;
+  private readonly selection: Selection;
   private readonly nodes = new Map<string, NodeState>();
   private readonly kinds = new Kinds(this.nodes);
   private readonly jobs = new HeldJobs();
@@ -74,7 +74,7 @@ export class Policy {
 
   constructor({ rule = 'learned', maxUnanswered = MAX_UNANSWERED }: PolicyOptions = {}) {
     this.rule = ruleOf(rule);
-    this.maxUnanswered = maxUnanswered;
+    this.selection = new Selection(this.nodes, this.rule, maxUnanswered);
   }
 
   /** How many jobs are held. */
@@ -132,7 +132,9 @@ export class Policy {
     for (const [key, pair] of this.nodes.get(nodeId)?.pairs ?? []) {
       if (!pair.kind.work.known) continue;
       const free =
-        this.barrier(pair, nowMs) === undefined ? Math.max(0, this.rule.window(pair) - pair.count) : 0;
+        this.selection.barrier(pair, nowMs) === undefined
+          ? Math.max(0, this.rule.window(pair) - pair.count)
+          : 0;
       kinds[key] = { slots: pair.slots, free, serviceMs: pair.serviceMs };
     }
     return { kinds };
@@ -155,7 +157,7 @@ export class Policy {
     const kind = this.kinds.of(job.containers);
     if (tried === undefined && job.urgent !== true && kind.held > 0) return undefined;
     const waiting = this.jobs.pressureOn(kind) + 1;
-    return this.choose(job, { kind, waiting, tried, waitedMs: 0, urgent: job.urgent === true, nowMs });
+    return this.choose(job, { kind, waiting, tried, waitedMs: 0, nowMs });
   }
 
   /** Keeps a job until `release` hands it out. */
@@ -316,14 +318,10 @@ export class Policy {
   /** How each node stands with a kind of job right now, and what would be done with another one. */
   explain(containers: readonly string[], nowMs: number): Explanation {
     const kind = this.kinds.of(containers);
-    this.refresh(kind, nowMs);
     const waiting = this.jobs.pressureOn(kind) + 1;
-    const request = { kind, waiting, barred: [], tried: undefined, waitedMs: 0, urgent: false, nowMs };
-    const choice = this.rule.choose(request, (pair) => this.barrier(pair, nowMs) === undefined);
-    const outlook = (pair: Pair): PairOutlook => ({
-      barrier: this.barrier(pair, nowMs),
-      window: this.rule.window(pair),
-    });
+    const request = { kind, waiting, tried: undefined, waitedMs: 0, nowMs };
+    const choice = this.selection.choose({ id: '', containers }, request);
+    const outlook = (pair: Pair): PairOutlook => this.selection.outlookOf(pair, nowMs);
     return explanationOf(this.nodes.values(), kind, choice?.pair, waiting, outlook, nowMs);
   }
 
@@ -334,33 +332,19 @@ export class Policy {
     const waitedMs = nowMs - firstSinceMs;
     const waiting = this.jobs.pressureOn(kind);
     const job = { id, containers: kind.containers, features, avoid, shun, urgent };
-    const placement = this.choose(job, { kind, waiting, tried: undefined, waitedMs, urgent, nowMs });
+    const placement = this.choose(job, { kind, waiting, tried: undefined, waitedMs, nowMs });
     if (placement !== undefined) this.jobs.takeFirst(jobClass, nowMs);
     else if (kind.roomy.size > 0) jobClass.heldUntilMs = firstSinceMs + longest(kind.roomy);
     return placement;
   }
 
-  private choose(job: JobNeeds, request: Omit<Request, 'barred'>): Placement | undefined {
-    const { kind, nowMs, tried } = request;
-    this.refresh(kind, nowMs);
-    const barred = barredTo(job, kind, nowMs);
-    const choice = this.rule.choose(
-      { ...request, barred },
-      (pair) => this.barrier(pair, nowMs, tried !== undefined, job.urgent) === undefined,
-    );
+  private choose(job: JobNeeds, request: Situation): Placement | undefined {
+    const { waiting, nowMs } = request;
+    const choice = this.selection.choose(job, request);
     if (choice === undefined) return undefined;
-    const { pair, why } = choice;
-    const { node, serviceMs, count: ahead, slots } = pair;
-    const decision: Decision = {
-      why,
-      expectedMs: pair.expectedMs(nowMs),
-      serviceMs,
-      ahead,
-      slots,
-      window: this.rule.window(pair),
-      foreign: node.foreign,
-      waiting: request.waiting,
-    };
+    const decision = this.selection.decisionOf(choice, waiting, nowMs);
+    const { pair } = choice;
+    const { node } = pair;
     this.rule.took(choice);
     this.placed += 1;
     node.outstanding += 1;
@@ -370,17 +354,6 @@ export class Policy {
     pair.add(job.id, nowMs);
     this.touch(pair);
     return { job, nodeId: node.view.id, decision };
-  }
-
-  private refresh(kind: Kind, nowMs: number): void {
-    kind.refresh(this.nodes.values(), nowMs, (pair) => this.rule.window(pair));
-  }
-
-  /** @param anyNumber whether windows do not count */
-  private barrier(pair: Pair, nowMs: number, anyNumber = false, ownBudget = false): Barrier | undefined {
-    const { rule, maxUnanswered } = this;
-    const window = anyNumber ? Infinity : rule.window(pair);
-    return barrierAt(pair, { window, maxUnanswered, ownBudget }, nowMs);
   }
 
   private takeOff(node: NodeState, job: JobNeeds, ending: Ending, nowMs: number, seen: Sighting): void {
@@ -414,29 +387,6 @@ export class Policy {
   private touch(pair: Pair): void {
     pair.kind.makeRoom(pair, this.rule.window(pair));
   }
-}
-
-/** The nodes that a job may not go to: those that it shuns may have it only where no other ever will. */
-function barredTo(job: JobNeeds, kind: Kind, nowMs: number): readonly string[] {
-  const { shun = [] } = job;
-  const avoid = [...(job.avoid ?? []), ...unfitFor(job, kind)];
-  if (shun.length === 0) return avoid;
-  const both = [...avoid, ...shun];
-  const isOther = ({ node }: Pair): boolean => !both.includes(node.view.id);
-  const mayTakeIt = ({ node, breaker, stuck }: Pair): boolean =>
-    !stuck && node.view.maxInFlight !== 0 && !node.breaker.isEjected() && !breaker.isEjected();
-  const others =
-    kind.order.some((pair) => isOther(pair) && mayTakeIt(pair)) ||
-    kind.elsewhere.some((pair) => isOther(pair) && pair.node.summaryIsFresh(nowMs));
-  return others ? both : avoid;
-}
-
-/** Nodes that run the containers, but lack something else that the job needs. */
-function unfitFor({ features = [] }: JobNeeds, kind: Kind): string[] {
-  if (features.length === 0) return [];
-  return [...kind.order, ...kind.elsewhere]
-    .filter(({ node }) => !node.supports(features))
-    .map(({ node }) => node.view.id);
 }
 
 /** The longest service among these nodes, in ms: no job is held for more than that. */

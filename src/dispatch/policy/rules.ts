@@ -52,10 +52,12 @@ export class LearnedRule implements Rule {
     let best: Pair | undefined;
     let bestMs = Infinity;
     for (const pair of tried === undefined ? kind.candidates() : kind.order) {
-      if (pair.serviceMs > bestMs || !isOpen(pair) || isBarred(pair, request)) continue;
+      if (pair.serviceMs > bestMs) continue;
       const expectedMs = pair.expectedMs(nowMs);
       if (expectedMs > bestMs || (expectedMs === bestMs && best !== undefined && !isIdler(pair, best)))
         continue;
+      // Last, because it costs most: few come so far.
+      if (!isOpen(pair) || isBarred(pair, request)) continue;
       best = pair;
       bestMs = expectedMs;
     }
