@@ -19,7 +19,7 @@ const DOWN_INTERVAL_MS = 1_000;
 
 /**
  * Keeps what is known of one node fresh: asks /info now and then, with the pauses varied by a tenth each way so that
- * the probes of many nodes spread out. `runOnce` is the whole duty; the timer only repeats it.
+ * the probes of many nodes spread out, and never more often than the node's rate limit allows. `runOnce` is the whole duty; the timer only repeats it.
  */
 export class Prober {
   private readonly log = new Logger(Prober.name);
@@ -81,7 +81,8 @@ export class Prober {
         if (this.stopped) return;
         const { intervalMs } = this.options;
         const pauseMs = this.node.health === 'up' ? intervalMs : Math.min(intervalMs, DOWN_INTERVAL_MS);
-        this.schedule(pauseMs * (0.9 + Math.random() * 0.2));
+        const budgetMs = this.node.budget.waitMs('info', performance.now());
+        this.schedule(Math.max(pauseMs * (0.9 + Math.random() * 0.2), budgetMs));
       });
     }, delayMs);
   }

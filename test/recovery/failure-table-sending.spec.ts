@@ -203,12 +203,12 @@ describe('timeout or reset after the body was sent', () => {
 });
 
 describe('429, or budget spent', () => {
-  /** Uses up what the node allows this address on the route for single jobs, behind the gateway's back. */
-  async function exhaust(limited: EmulatedNode): Promise<void> {
-    const body = '{"containers":["echo"],"data":{"by":"another client"}}';
+  /** Uses up what the node allows this address on a route, behind the gateway's back. */
+  async function exhaust(limited: EmulatedNode, path: '/api/jobs' | '/api/jobs/batch'): Promise<void> {
+    const body = path === '/api/jobs' ? '{"containers":["echo"],"data":{"by":"another client"}}' : '[]';
     const headers = { 'content-type': 'application/json' };
     for (;;) {
-      const { status } = await fetch(`${limited.url}/api/jobs`, { method: 'POST', headers, body });
+      const { status } = await fetch(`${limited.url}${path}`, { method: 'POST', headers, body });
       if (status === 429) return;
     }
   }
@@ -217,23 +217,37 @@ describe('429, or budget spent', () => {
     // One token's time is a second.
     await start([{ rateLimit: { limit: 10, periodMs: 10_000 } }]);
     const running = await gateway.submit(['delay'], { ms: 300 });
-    await exhaust(node(0));
+    await exhaust(node(0), '/api/jobs');
+    await exhaust(node(0), '/api/jobs/batch');
     const limited = await gateway.submit(['echo'], { n: 10 });
     await gateway.finished([running]);
     await succeeds(limited, { n: 10 });
     const view = await whenJob(gateway, limited, 'ended', ({ state }) => state === 'succeeded');
-    expect(view.attempts.map(({ state }) => state)).toEqual(['unreachable', 'succeeded']);
+    expect(view.attempts.map(({ state }) => state)).toEqual(['unreachable', 'unreachable', 'succeeded']);
     expect(view.attempts[0]?.reason).toBe('the node would not take it now: 429 Too Many Requests');
-    const [first, second] = view.attempts.map(({ createdAt }) => Date.parse(createdAt));
-    expect((second ?? 0) - (first ?? 0)).toBeGreaterThan(400);
+    // First the route for single jobs refuses, then the one for batches; then there is nothing but to wait.
+    const [, second, third] = view.attempts.map(({ createdAt }) => Date.parse(createdAt));
+    expect((third ?? 0) - (second ?? 0)).toBeGreaterThan(400);
     expect(view.failures).toBe(0);
     expect(await gateway.nodes()).toMatchObject([{ health: 'up' }]);
+  });
+
+  it('the job goes on by the other route, which has budget left', async () => {
+    await start([{ rateLimit: { limit: 10, periodMs: 10_000 } }]);
+    await exhaust(node(0), '/api/jobs');
+    const id = await gateway.submit(['echo'], { n: 1 });
+    await succeeds(id, { n: 1 });
+    await expectStory(fleet, id, ['0 unreachable', '0 succeeded'], 1);
+    const paths = node(0)
+      .received.filter(({ method }) => method === 'POST')
+      .map(({ path }) => path);
+    expect(paths.slice(-2)).toEqual(['/api/jobs', '/api/jobs/batch']);
   });
 
   it('another node takes the job at once', async () => {
     expect.hasAssertions();
     await start([{ rateLimit: { limit: 10, periodMs: 10_000 } }, {}]);
-    await exhaust(node(0));
+    await exhaust(node(0), '/api/jobs');
     const id = await gateway.submit(['echo'], { n: 1 });
     await succeeds(id, { n: 1 });
     await expectStory(fleet, id, ['0 unreachable', '1 succeeded'], 1);

@@ -1,0 +1,56 @@
+import { afterEach, describe, expect, it } from 'vitest';
+
+import { startTestGateway, type TestFleet } from '../support/gateway.js';
+import { at, expectStory, jobView, whenJob } from '../support/recovery.js';
+import { waitUntil } from '../support/wait.js';
+
+/*
+ * A node that stands still: it answers, and nothing ends there. Its jobs are started elsewhere too, and the first result
+ * counts, whenever the other one comes.
+ */
+
+let fleet: TestFleet;
+afterEach(() => fleet.stop());
+
+describe('a node that stands still', () => {
+  it(
+    'its jobs are started elsewhere too; its own results come late and are ignored',
+    { timeout: 90_000 },
+    async () => {
+      fleet = await startTestGateway({ nodes: [{ serviceMs: 20 }, { serviceMs: 20 }] });
+      const { gateway, nodes, registered } = fleet;
+      const submit = (n: number): Promise<string> => gateway.submit(['echo'], { n });
+      // So many that it is known how long such jobs take.
+      for (let n = 0; n < 30; n += 1) await gateway.finished([await submit(n)]);
+      // Ten seconds instead: longer than it takes until nobody believes in it any more.
+      await at(nodes, 0).faults.set({ slow: 500 });
+      let stuck: string | undefined;
+      const all: string[] = [];
+      await waitUntil('a job is on the node', async () => {
+        all.push(await submit(100 + all.length));
+        for (const id of all) {
+          const { attempts } = await jobView(gateway, id);
+          if (attempts[0]?.node.id === at(registered, 0).id) stuck = id;
+        }
+        return stuck !== undefined;
+      });
+      await at(nodes, 0).faults.clear();
+      const [row] = await gateway.finished([stuck ?? ''], {}, 60_000);
+      expect(row?.status).toBe('success');
+      await expectStory(fleet, stuck ?? '', ['0 running', '1 succeeded'], 2);
+      const view = await whenJob(
+        gateway,
+        stuck ?? '',
+        'the late result is recorded',
+        ({ attempts }) => attempts[0]?.state === 'superseded',
+        60_000,
+      );
+      expect(view).toMatchObject({ state: 'succeeded', generation: 1, results: [{ generation: 1 }] });
+      expect(await gateway.rows([stuck ?? ''])).toEqual([row]);
+      await gateway.finished(all, {}, 60_000);
+      await waitUntil('nothing is counted', async () =>
+        (await gateway.nodes()).every(({ inFlight }) => inFlight === 0),
+      );
+    },
+  );
+});
