@@ -16,6 +16,8 @@ import { AttemptStore } from './dispatch/attempt-store.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
 import { InfernetController } from './health/infernet.controller.js';
 import { OperatorToken } from './http/operator-token.js';
+import { ProbesController } from './health/probes.controller.js';
+import { Readiness } from './health/readiness.js';
 import { ErrorFilter } from './http/error-filter.js';
 import { AttemptsRepository } from './jobs/attempts.repository.js';
 import { JobEvents } from './jobs/job-events.js';
@@ -40,6 +42,14 @@ import { RouterService } from './router/router.service.js';
 import { ResultSinks } from './lanes/result-sink.js';
 import { Fleet } from './nodes/fleet.js';
 import { FleetResources } from './nodes/fleet-resources.js';
+import { logOptions } from './logging/log-options.js';
+import type { SecretMask } from './logging/secret-mask.js';
+import { Metrics } from './metrics/metrics.js';
+import { PrometheusMetrics } from './metrics/prometheus-metrics.js';
+import { FleetGauges } from './monitoring/fleet-gauges.js';
+import { JobGauges } from './monitoring/job-gauges.js';
+import { MetricsController } from './monitoring/metrics.controller.js';
+import { UnfinishedJobsRepository } from './monitoring/unfinished-jobs.repository.js';
 import { NodeClient } from './nodes/node-client.js';
 import { NodeSenders } from './nodes/node-senders.js';
 import { NodesRepository } from './nodes/nodes.repository.js';
@@ -55,6 +65,8 @@ import { Offering } from './subscriptions/offering.js';
 import { RetryMessages } from './subscriptions/retry-messages.js';
 import { SubscriptionNodes } from './subscriptions/subscription-nodes.js';
 import { SubscriptionsService } from './subscriptions/subscriptions.service.js';
+import { DatabaseCheck } from './persistence/database-check.js';
+import { QueueCheck } from './queue/queue-check.js';
 import { QueueModule } from './queue/queue.module.js';
 import { DutiesProcessor } from './maintenance/duties.processor.js';
 import { RetriesProcessor } from './maintenance/retries.processor.js';
@@ -72,23 +84,25 @@ export interface Foundation {
   readonly settings: Settings;
   readonly databaseUrl: string;
   readonly adminToken: AdminToken;
+  readonly metrics: PrometheusMetrics;
+  /** Secrets that must not be logged. */
+  readonly secrets: SecretMask;
 }
 
 /** The one composition root. The parts are plain classes; this says which of them make a gateway. */
 @Module({})
 export class AppModule {
-  static forRoot({ settings, databaseUrl, adminToken }: Foundation): DynamicModule {
+  static forRoot({ settings, databaseUrl, adminToken, metrics, secrets }: Foundation): DynamicModule {
     return {
       module: AppModule,
       imports: [
-        LoggerModule.forRoot({
-          pinoHttp: { level: settings.logLevel, autoLogging: settings.logLevel === 'debug' },
-        }),
         DiscoveryModule,
+        LoggerModule.forRoot(logOptions(settings, secrets)),
         QueueModule.forRoot({ databaseUrl, redisUrl: settings.redisUrl }),
       ],
       controllers: [
         InfernetController,
+        ProbesController,
         JobsController,
         StreamsController,
         StatusController,
@@ -100,6 +114,7 @@ export class AppModule {
         StatsController,
         EventsController,
         DashboardController,
+        MetricsController,
       ],
       providers: [
         { provide: APP_FILTER, useClass: ErrorFilter },
@@ -116,8 +131,13 @@ export class AppModule {
           useFactory: (database: Database, replica: ReplicaId) =>
             new Broadcast(database, databaseUrl, replica.value),
         },
-        { provide: NodeClient, useFactory: () => new NodeClient() },
         StreamClient,
+        DatabaseCheck,
+        QueueCheck,
+        Readiness,
+        { provide: PrometheusMetrics, useValue: metrics },
+        { provide: Metrics, useExisting: PrometheusMetrics },
+        { provide: NodeClient, useFactory: () => new NodeClient(metrics) },
         NodeSenders,
         Fleet,
         NodesRepository,
@@ -162,6 +182,9 @@ export class AppModule {
         Sampler,
         LiveUpdates,
         { provide: PageFiles, useFactory: () => new PageFiles() },
+        UnfinishedJobsRepository,
+        FleetGauges,
+        JobGauges,
       ],
     };
   }

@@ -1,9 +1,10 @@
 import 'reflect-metadata';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Logger as NestLogger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { Logger } from 'nestjs-pino';
+import { Logger, PinoLogger } from 'nestjs-pino';
 import { AdminToken } from './admin/admin-token.js';
 import { LiveUpdates } from './admin/live-updates.js';
 import { AppModule } from './app.module.js';
@@ -11,12 +12,19 @@ import type { Settings } from './config/settings.js';
 import { messageOf } from './errors.js';
 import { isDatabaseUnavailable } from './persistence/database-errors.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
+import { Readiness } from './health/readiness.js';
 import { createHttpAdapter } from './http/http-server.js';
+import { OpenRequests } from './http/open-requests.js';
+import { logRequests } from './http/request-log.js';
 import { JobEvents } from './jobs/job-events.js';
 import { Lanes } from './lanes/lanes.js';
 import { LeasesRepository } from './lanes/leases.repository.js';
 import { Rescues } from './lanes/rescues.js';
 import { Replicas } from './lanes/replicas.js';
+import { SecretMask } from './logging/secret-mask.js';
+import { PrometheusMetrics } from './metrics/prometheus-metrics.js';
+import { Fleet } from './nodes/fleet.js';
+import type { FleetNode } from './nodes/node.js';
 import { NodeClient } from './nodes/node-client.js';
 import { NodesService } from './nodes/nodes.service.js';
 import { StreamClient } from './nodes/stream-client.js';
@@ -26,9 +34,15 @@ import { applyMigrations } from './persistence/migrations.js';
 import { Permits } from './streams/permits.js';
 import { StreamsService } from './streams/streams.service.js';
 import { Sampler } from './stats/sampler.js';
+import { QueueModule } from './queue/queue.module.js';
+import { shutDown, type PhaseReport, type ShutdownPhase } from './shutdown.js';
 
 /** How long a start waits for a database that is away, in ms. */
 const DATABASE_PATIENCE_MS = 60_000;
+/** How long the phases of a stop may take that wait for nobody outside: leases, queues, connections, in ms. */
+const PHASE_BUDGET_MS = 10_000;
+/** The embedded server writes everything down before it ends, in ms. */
+const POSTGRES_BUDGET_MS = 60_000;
 
 /** A running gateway. */
 export interface Gateway {
@@ -37,7 +51,7 @@ export interface Gateway {
   readonly adminToken: string;
   /** The token was made just now and has not been shown to anybody. */
   readonly adminTokenIsNew: boolean;
-  /** Stops accepting, finishes what is in flight within the budget, lets go of everything. Safe twice. */
+  /** Stops in phases: finishes what is in flight within its budgets, lets go of everything. Safe twice. */
   stop(): Promise<void>;
 }
 
@@ -52,24 +66,32 @@ export async function startGateway(settings: Settings, log?: (line: string) => v
       ? await startEmbeddedPostgres({ dataDir: join(settings.dataDir, 'postgres'), log })
       : undefined;
   const databaseUrl = settings.databaseUrl ?? (postgres?.url as string);
+  const requests = new OpenRequests();
+  const metrics = new PrometheusMetrics();
   let app: NestFastifyApplication | undefined;
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopped ??= stopAll());
 
   async function stopAll(): Promise<void> {
-    if (app !== undefined) await stopApplication(app, settings.shutdownBudgetMs);
-    await postgres?.stop();
+    const phases = app === undefined ? [] : phasesOf(app, requests, settings);
+    if (postgres !== undefined) {
+      phases.push({ name: 'embedded database', budgetMs: POSTGRES_BUDGET_MS, run: () => postgres.stop() });
+    }
+    await shutDown(phases, report);
   }
 
   try {
     await untilAvailable(() => applyMigrations(databaseUrl, { log }), log);
     const { token, isNew } = await AdminToken.load(settings.adminToken, settings.dataDir);
+    const secrets = secretsOf(settings, databaseUrl, token);
     app = await NestFactory.create<NestFastifyApplication>(
-      AppModule.forRoot({ settings, databaseUrl, adminToken: token }),
-      createHttpAdapter(settings, () => stopped !== undefined),
+      AppModule.forRoot({ settings, databaseUrl, adminToken: token, metrics, secrets }),
+      createHttpAdapter(settings, requests, metrics),
       { bodyParser: false, bufferLogs: true, abortOnError: false },
     );
     app.useLogger(app.get(Logger));
+    logRequests(app.getHttpAdapter().getInstance(), await app.resolve(PinoLogger));
+    maskHeaders(app.get(Fleet), secrets);
     await app.init();
     // The embedded server belongs to one gateway at a time, so nobody else can hold a lease.
     if (postgres !== undefined) await app.get(LeasesRepository).voidAll();
@@ -85,6 +107,22 @@ export async function startGateway(settings: Settings, log?: (line: string) => v
     await stop();
     throw error;
   }
+}
+
+/** What the log must not hold, whatever it is told. */
+function secretsOf(settings: Settings, databaseUrl: string, token: AdminToken): SecretMask {
+  const secrets = new SecretMask();
+  secrets.add(token.value, settings.metricsToken);
+  secrets.addPasswordOf(databaseUrl);
+  secrets.addPasswordOf(settings.redisUrl);
+  return secrets;
+}
+
+/** The headers of nodes are credentials more often than not. */
+function maskHeaders(fleet: Fleet, secrets: SecretMask): void {
+  const mask = ({ config }: FleetNode): void => secrets.add(...Object.values(config.headers));
+  fleet.on('joined', mask);
+  fleet.on('changed', mask);
 }
 
 /** A database that is starting, or away for a moment, does not stop the start. */
@@ -111,21 +149,82 @@ async function listen(app: NestFastifyApplication, { port, host }: Settings): Pr
   }
 }
 
-/** In phases: no new requests, then what is on its way to nodes, then the duties, then connections. */
-async function stopApplication(app: NestFastifyApplication, budgetMs: number): Promise<void> {
-  app.get(JobEvents).stop();
-  app.get(LiveUpdates).stop();
-  const busy = [app.get(Dispatcher), app.get(StreamsService), app.get(Offering)];
-  await Promise.all(busy.map((part) => part.stop(budgetMs)));
-  app.get(Permits).stop();
-  app.get(Rescues).stop();
-  await app.get(Lanes).stop();
-  await app.get(Replicas).stop();
-  await app.get(Sampler).stop();
-  const impatience = setTimeout(() => app.getHttpServer().closeAllConnections(), budgetMs);
-  await app.close().finally(() => clearTimeout(impatience));
-  await app.get(StreamClient).close();
-  await app.get(NodeClient).close();
+/**
+ * The order of a stop. Whatever waits on something outside has a budget, and what a phase leaves undone is found again
+ * by another replica, or at the next start:
+ *
+ * 1. leave: `/ready` says no, so that whatever balances load in front sends the next requests elsewhere.
+ * 2. requests: no new connections; those that wait for a result are answered with what is known, streams may end by
+ *    themselves within the budget and are cut then, all others are answered as usual.
+ * 3. dispatch: nothing new is sent; submissions on their way to nodes are followed to their answer.
+ * 4. lanes: nodes are handed over to the other replicas, with what was learned of them.
+ * 5. queue: no more messages; those under way are finished.
+ * 6. connections: to callers, nodes and the database.
+ */
+function phasesOf(app: NestFastifyApplication, requests: OpenRequests, settings: Settings): ShutdownPhase[] {
+  const { shutdownGraceMs, shutdownBudgetMs } = settings;
+  const server = app.getHttpServer();
+  return [
+    {
+      name: 'leave',
+      budgetMs: shutdownGraceMs + PHASE_BUDGET_MS,
+      run: async () => {
+        app.get(Readiness).leave();
+        if (server.listening) await sleep(shutdownGraceMs);
+      },
+    },
+    {
+      name: 'requests',
+      // Streams are cut when the budget is over, and then have to write down why.
+      budgetMs: shutdownBudgetMs + PHASE_BUDGET_MS,
+      run: async () => {
+        requests.close();
+        server.close();
+        app.get(JobEvents).stop();
+        app.get(LiveUpdates).stop();
+        const answered = Promise.race([requests.idle(), sleep(shutdownBudgetMs, undefined, { ref: false })]);
+        await Promise.all([app.get(StreamsService).stop(shutdownBudgetMs), answered]);
+      },
+    },
+    {
+      name: 'dispatch',
+      budgetMs: shutdownBudgetMs + PHASE_BUDGET_MS,
+      run: () => Promise.all([Dispatcher, Offering].map((part) => app.get(part).stop(shutdownBudgetMs))),
+    },
+    {
+      name: 'lanes',
+      budgetMs: PHASE_BUDGET_MS,
+      run: async () => {
+        app.get(Permits).stop();
+        await app.get(Sampler).stop();
+        app.get(Rescues).stop();
+        await app.get(Lanes).stop();
+        await app.get(Replicas).stop();
+      },
+    },
+    {
+      name: 'queue',
+      budgetMs: PHASE_BUDGET_MS,
+      run: () => app.get(QueueModule).beforeApplicationShutdown(),
+    },
+    {
+      name: 'connections',
+      budgetMs: PHASE_BUDGET_MS,
+      run: async () => {
+        server.closeAllConnections();
+        await app.close();
+        await app.get(StreamClient).close();
+        await app.get(NodeClient).close();
+      },
+    },
+  ];
+}
+
+function report({ phase, outcome, ms, error }: PhaseReport): void {
+  const log = new NestLogger('Shutdown');
+  const fields = { phase, ms, ...(error === undefined ? {} : { err: error }) };
+  if (outcome === 'done') log.log(fields, `Stopping: ${phase} done`);
+  else log.warn(fields, `Stopping: ${phase} ${outcome}`);
 }
 
 function localUrl(app: NestFastifyApplication): string {

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { readSettings, SettingsError } from './config/settings.js';
 import { messageOf } from './errors.js';
 import { startGateway, type Gateway } from './gateway.js';
@@ -14,12 +15,12 @@ async function main(): Promise<void> {
   }
 }
 
-/** The first signal stops in order, once the start is through; a second one does not wait. */
+/** The first signal stops in phases, once the start is through; a second one ends the process at once, as that signal would. */
 function stopOnSignal(starting: Promise<Gateway>): void {
-  let signals = 0;
-  const onSignal = (): void => {
-    signals += 1;
-    if (signals > 1) process.exit(1);
+  let stopping = false;
+  const onSignal = (signal: 'SIGINT' | 'SIGTERM'): void => {
+    if (stopping) process.exit(128 + constants.signals[signal]);
+    stopping = true;
     starting
       .then((gateway) => gateway.stop())
       .then(

@@ -94,7 +94,7 @@ const problemSchema = z
 
 /** Whether a call needs the admin token. */
 export function needsToken(spec: ApiCallSpec, path: string): boolean {
-  return spec.open !== true && path.startsWith('/admin');
+  return spec.open === undefined ? path.startsWith('/admin') : !spec.open;
 }
 
 /** The errors of a call: those it names, and those that follow from what it takes. */

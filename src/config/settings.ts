@@ -48,6 +48,10 @@ export const environmentSchema = z.object({
   DATA_DIR: z.string().min(1).default('.data'),
   /** Bearer token of the admin API; unset makes one and keeps it in DATA_DIR. */
   ADMIN_TOKEN: z.string().min(16, 'at least 16 characters').optional(),
+  /** Who may read /metrics: whoever has METRICS_TOKEN or ADMIN_TOKEN, or everybody. */
+  METRICS_ACCESS: z.enum(['token', 'open']).default('token'),
+  /** Bearer token that opens /metrics and nothing else. */
+  METRICS_TOKEN: z.string().min(16, 'at least 16 characters').optional(),
   /** Comma-separated node URLs, registered at start. */
   NODES: z
     .string()
@@ -126,7 +130,9 @@ export const environmentSchema = z.object({
   RETENTION: duration('7d'),
   /** Keep the request bytes of succeeded jobs. */
   KEEP_REQUESTS: flag,
-  /** How long a stop waits for requests in flight, in ms. */
+  /** How long a stop goes on as usual after `/ready` has begun to say no, in ms; give load balancers time to notice. */
+  SHUTDOWN_GRACE_MS: integer(0, 600_000, 0),
+  /** How long a stop waits for requests in flight, and then for jobs on their way to nodes, in ms. */
   SHUTDOWN_BUDGET_MS: integer(0, 600_000, 10_000),
 });
 
@@ -173,7 +179,7 @@ export class SettingsError extends Error {
   }
 }
 
-const SECRETS = new Set(['ADMIN_TOKEN', 'DATABASE_URL', 'REDIS_URL']);
+const SECRETS = new Set(['ADMIN_TOKEN', 'METRICS_TOKEN', 'DATABASE_URL', 'REDIS_URL']);
 
 /**
  * Reads the settings from an environment. An empty variable counts as unset.

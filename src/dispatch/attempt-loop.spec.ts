@@ -39,6 +39,7 @@ let nodes: EmulatedNode[];
 let store: RecordingStore;
 let faults: number;
 let unclear: number;
+let outcomes: string[];
 let othersMayTake: boolean;
 let leased: Set<string>;
 /** Nodes on which an attempt is counted. */
@@ -49,6 +50,7 @@ beforeEach(async () => {
   store = new RecordingStore();
   faults = 0;
   unclear = 0;
+  outcomes = [];
   othersMayTake = false;
   counted = [];
   leased = new Set(['n0', 'n1']);
@@ -117,6 +119,7 @@ function loop(): AttemptLoop {
     },
     othersMayTake: () => othersMayTake,
     accepted: () => undefined,
+    attemptEnded: (_attempt, outcome) => void outcomes.push(outcome),
     unclear: () => void (unclear += 1),
     notAccepted: ({ nodeId }, _containers, fault) => {
       faults += Number(fault);
@@ -164,6 +167,7 @@ describe('AttemptLoop', () => {
     await Promise.all(nodes.map((node) => node.faults.set({ refuse: true })));
     expect(await loop().send(trip())).toEqual({ kind: 'held', refusedBy: [], erred: false });
     expect(store.transitions).toEqual(['unreachable 1, next 2', 'unreachable 2, queued']);
+    expect(outcomes).toEqual(['unreachable', 'unreachable']);
     expect(counted).toEqual([]);
   });
 

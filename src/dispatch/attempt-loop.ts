@@ -97,6 +97,8 @@ export interface TripGuide {
   othersMayTake(trip: Trip, asked: readonly string[]): boolean;
   accepted(attempt: Attempt, containers: readonly string[]): void;
   unclear(attempt: Attempt): void;
+  /** The node's answer ended the attempt, for whoever counts. */
+  attemptEnded(attempt: Attempt, outcome: 'refused' | 'limited' | 'unreachable' | 'error'): void;
   /** @param fault whether the node is to blame */
   notAccepted(attempt: Attempt, containers: readonly string[], fault: boolean): void;
   /** The node has the job, but this trip does not follow it any more. */
@@ -136,6 +138,7 @@ export class AttemptLoop {
         this.guide.unclear(attempt);
         return { kind: 'delivered', attempt, nodeJobId: attempt.id, certain: false };
       }
+      this.guide.attemptEnded(attempt, reply.kind);
       this.guide.notAccepted(attempt, trip.containers, reply.kind === 'unreachable');
       if (reply.kind === 'refused') {
         refusedBy.push(attempt.nodeId);

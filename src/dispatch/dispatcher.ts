@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
 import { GatewayError, messageOf } from '../errors.js';
+import { arrivedAt, Metrics, type AttemptOutcome } from '../metrics/metrics.js';
 import { Fleet } from '../nodes/fleet.js';
 import { NodeSenders } from '../nodes/node-senders.js';
 import type { FleetNode } from '../nodes/node.js';
@@ -69,6 +70,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     private readonly store: AttemptStore,
     private readonly fleet: Fleet,
     private readonly settings: Settings,
+    private readonly metrics: Metrics,
   ) {
     super();
     this.policy = new Policy({ rule: settings.dispatchPolicy, maxUnanswered: MAX_UNANSWERED });
@@ -88,6 +90,11 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   /** Our unfinished jobs on a node, and the unfinished work of others there. */
   loadOf(nodeId: string): { inFlight: number; foreign: number } {
     return { inFlight: this.policy.outstandingOn(nodeId), foreign: this.policy.foreignOn(nodeId) };
+  }
+
+  /** Whether failures keep a node out of the choice, and how often they ejected it, or a kind of job there. */
+  ejectionOf(nodeId: string): { ejected: boolean; times: number } {
+    return this.policy.ejectionOf(nodeId);
   }
 
   /** What is known of the kinds of jobs that ran on a node. */
@@ -159,12 +166,18 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
       if (attempt !== undefined && !sent) this.notAccepted(attempt, job.containers, false);
     }
     if (attempt === undefined || !sent) {
+      this.metrics.jobAccepted();
+      this.log.debug({ jobId: job.id }, 'The job waits for a node');
       this.hold([job]);
       this.emit('queued', job.id);
       return ACKNOWLEDGED;
     }
+    this.log.debug({ jobId: job.id, attemptId: attempt.id }, 'The job is stored and goes to a node');
     const trip: Trip = { ...tripOf(job, attempt, job.body), acknowledged: false };
-    return answerBy(trip, this.follow(trip), deadline);
+    this.metrics.jobPlaced(Date.now() - arrivedAt(job.id));
+    const submission = await answerBy(trip, this.follow(trip), deadline);
+    if (submission.kind === 'acknowledged') this.metrics.jobAccepted();
+    return submission;
   }
 
   /** Takes in committed `queued` jobs: from before a restart, retried, or handed in elsewhere. */
@@ -275,6 +288,10 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
     }
     this.readBudget(nodeId);
     this.pumpSoon();
+  }
+
+  attemptEnded({ nodeId }: Attempt, outcome: AttemptOutcome): void {
+    this.metrics.attemptEnded(this.nameOf(nodeId), outcome);
   }
 
   unclear(attempt: Attempt): void {
@@ -415,13 +432,14 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
       if (claimed === 'gone') return this.notAccepted(unsent, job.containers, false);
       if (claimed !== 'unleased') {
         this.emit('claimed', job.id);
+        if (claimed.attempt.number === 1) this.metrics.jobPlaced(Date.now() - arrivedAt(job.id));
         const erred = this.erred.delete(job.id);
         const trip = { ...tripOf(job, claimed.attempt, claimed.body), erred };
         await this.follow(trip).catch(() => undefined);
         return;
       }
     } catch (error) {
-      this.log.warn(`Job ${job.id} could not be claimed: ${messageOf(error)}`);
+      this.log.warn({ jobId: job.id }, `The job could not be claimed: ${messageOf(error)}`);
     }
     // Nothing was sent: hold the job again and come back when the lease or the database may be there.
     this.policy.notAccepted(nodeId, job, performance.now(), false);
@@ -436,12 +454,24 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
       this.loop.send(trip),
       (end) => this.announce(trip, end),
       // The lane looks for open attempts that nobody follows, now and then, and takes them up.
-      (error) => this.log.error({ err: error }, `Job ${trip.jobId} was left on its way`),
+      (error) => this.log.error({ err: error, jobId: trip.jobId }, 'The job was left on its way'),
     );
+  }
+
+  private nameOf(nodeId: string): string {
+    return this.fleet.get(nodeId)?.config.name ?? 'removed';
+  }
+
+  private logEnd(jobId: string, end: TripOutcome): void {
+    if (end.kind !== 'delivered') return this.log.debug({ jobId }, `The job was sent: ${end.kind}`);
+    const { id: attemptId, nodeId } = end.attempt;
+    const node = this.nameOf(nodeId);
+    this.log.debug({ jobId, attemptId, node }, `The node ${end.certain ? 'has' : 'may have'} the job`);
   }
 
   private announce(trip: Trip, end: TripOutcome): void {
     const { jobId, containers } = trip;
+    this.logEnd(jobId, end);
     if (end.kind === 'delivered') this.emit('delivered', { ...end, containers });
     if (end.kind !== 'held') return;
     if (end.erred) this.erred.add(jobId);

@@ -1,11 +1,15 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest, RawRequestDefaultExpression } from 'fastify';
 import type { Settings } from '../config/settings.js';
 import { GatewayError } from '../errors.js';
+import type { Metrics } from '../metrics/metrics.js';
 import { BODY_LIMIT_BYTES } from '../protocol/job-request.js';
 import { errorBody } from './error-body.js';
+import type { OpenRequests } from './open-requests.js';
+import { requestIdOf } from './request-id.js';
 import { Routes } from './routes.js';
 import { setSecurityHeaders } from './security-headers.js';
 
@@ -31,12 +35,18 @@ export type HttpLimits = Pick<
  * The Fastify server under Nest. Every body is handed on as the bytes that came: jobs are sliced, never parsed
  * and written again (G3), and admin calls parse where they validate.
  *
- * @param isStopping once true, replies close their connections, so that a stop does not wait for idle ones
+ * @param requests counts the requests that are being answered
+ * @param metrics told of each request when its answer is sent or its caller gone
  */
-export function createHttpAdapter(limits: HttpLimits, isStopping: () => boolean): FastifyAdapter {
+export function createHttpAdapter(
+  limits: HttpLimits,
+  requests: OpenRequests,
+  metrics: Metrics,
+): FastifyAdapter {
   const { headersTimeoutMs, requestTimeoutMs } = limits;
   const adapter = new FastifyAdapter({
     trustProxy: limits.trustProxy,
+    genReqId: (request: RawRequestDefaultExpression) => requestIdOf(request.headers['x-request-id']),
     // While stopping, submissions are refused by the application, in the shape that callers know.
     return503OnClosing: false,
     bodyLimit: BODY_LIMIT_BYTES,
@@ -68,6 +78,12 @@ export function createHttpAdapter(limits: HttpLimits, isStopping: () => boolean)
   const routes = new Routes();
   server.decorate('routeTable', routes);
   server.addHook('onRoute', ({ method, url }) => routes.add([method].flat(), url));
+  server.addHook('onRequest', (request, reply, done) => {
+    requests.add(reply.raw);
+    measure(request, reply, metrics);
+    void reply.header('x-request-id', request.id);
+    done();
+  });
   // Fastify would refuse a content type that is none at all; a batch is taken with any, as a node does.
   server.addHook('onRequest', (request, reply, done) => {
     setSecurityHeaders(reply.raw, request.url);
@@ -78,11 +94,21 @@ export function createHttpAdapter(limits: HttpLimits, isStopping: () => boolean)
     done();
   });
   server.addHook('onSend', (_request, reply, payload, done) => {
-    if (isStopping()) void reply.header('connection', 'close');
+    if (requests.closing) void reply.header('connection', 'close');
     done(null, payload);
   });
   server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   return adapter;
+}
+
+/** By route template, so that the number of series does not grow with ids; what has none counts as `unmatched`. */
+function measure(request: FastifyRequest, { raw }: FastifyReply, metrics: Metrics): void {
+  const startedAt = performance.now();
+  raw.once('close', () => {
+    const route = request.routeOptions.url ?? 'unmatched';
+    const status = raw.writableFinished ? String(raw.statusCode) : 'aborted';
+    metrics.requestAnswered(request.method, route, status, performance.now() - startedAt);
+  });
 }
 
 const UNREADABLE: Readonly<Record<string, { status: number; error: string }>> = {

@@ -10,6 +10,7 @@ import {
   type NewJob,
 } from '../dispatch/attempt-store.js';
 import { Prisma } from '../generated/prisma/client.js';
+import { Metrics } from '../metrics/metrics.js';
 import { Database, storableText } from '../persistence/database.js';
 import { packBytes } from '../persistence/packed-bytes.js';
 import { WriteGroup } from '../persistence/write-group.js';
@@ -73,22 +74,27 @@ export class AttemptsRepository extends AttemptStore {
     private readonly database: Database,
     private readonly results: ResultsStore,
     private readonly settings: Settings,
+    metrics: Metrics,
   ) {
     super();
+    const onFlush = metrics.groupCommitted.bind(metrics);
     this.admissions = new WriteGroup<Admission, boolean>({
       name: 'admissions',
       flush: (items) => this.writeAdmissions(items),
       sizeOf: ({ job }) => job.body.length,
       concurrency: 2,
+      onFlush,
     });
     this.claims = new WriteGroup<Claim, ClaimedJob | 'gone' | 'unleased'>({
       name: 'claims',
       flush: (items) => this.writeClaims(items),
       maxItems: 100,
+      onFlush,
     });
     this.acceptances = new WriteGroup<Acceptance, void>({
       name: 'acceptances',
       flush: (items) => this.writeAcceptances(items),
+      onFlush,
     });
   }
 

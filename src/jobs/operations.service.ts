@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { GatewayError } from '../errors.js';
+import { arrivedAt, Metrics } from '../metrics/metrics.js';
 import { Broadcast } from '../persistence/broadcast.js';
 import { JobEvents } from './job-events.js';
 import { failureResult } from './job-state.js';
@@ -24,6 +25,7 @@ export class OperationsService {
     private readonly dispatcher: Dispatcher,
     private readonly events: JobEvents,
     private readonly broadcast: Broadcast,
+    private readonly metrics: Metrics,
   ) {}
 
   /** A page of jobs, newest first. @param before the last job of the page before */
@@ -50,6 +52,7 @@ export class OperationsService {
     if (!cancelled) {
       throw new GatewayError('JOB_NOT_OPEN', `The job has ended already: ${job.state}`, { state: job.state });
     }
+    this.metrics.jobEnded('cancelled', Date.now() - arrivedAt(id));
     this.events.emit('finished', id);
     await this.broadcast.publish('finished', [id]);
     return this.find(id);

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
 import type { Attempt } from '../dispatch/attempt-store.js';
+import { arrivedAt, Metrics } from '../metrics/metrics.js';
 import { Broadcast } from '../persistence/broadcast.js';
 import { Database, storableText } from '../persistence/database.js';
 import { packBytes } from '../persistence/packed-bytes.js';
@@ -36,12 +37,14 @@ export class ResultsStore {
     private readonly events: JobEvents,
     private readonly broadcast: Broadcast,
     private readonly settings: Settings,
+    private readonly metrics: Metrics,
   ) {
     this.group = new WriteGroup<FinishedAttempt, void>({
       name: 'results',
       flush: (items) => this.write(items),
       sizeOf: ({ result, intermediate }) => result.length + (intermediate?.length ?? 0),
       maxBytes: MAX_BYTES,
+      onFlush: metrics.groupCommitted.bind(metrics),
     });
   }
 
@@ -62,7 +65,7 @@ export class ResultsStore {
     const bytes = packBytes(items.flatMap(({ result, intermediate }) => [result, intermediate]));
     const even = (_: unknown, index: number): boolean => index % 2 === 0;
     const odd = (_: unknown, index: number): boolean => index % 2 === 1;
-    const over = await this.database.$queryRaw<{ id: string }[]>`
+    const over = await this.database.$queryRaw<{ id: string; won: boolean; succeeded: boolean }[]>`
       WITH input AS (
         SELECT * FROM unnest(
           ${items.map(({ attempt }) => attempt.id)}::uuid[],
@@ -103,8 +106,14 @@ export class ResultsStore {
                substring(results FROM intermediate_at FOR intermediate_length)
         FROM packed, candidate JOIN won ON won.id = candidate.job_id)
       -- Those that were over before count: of a commit whose answer was lost nobody has heard yet.
-      SELECT DISTINCT input.job_id AS id FROM input JOIN jobs ON jobs.id = input.job_id
-      WHERE jobs.finished_at IS NOT NULL OR input.job_id IN (SELECT id FROM won)`;
+      SELECT DISTINCT input.job_id AS id, won.id IS NOT NULL AS won, candidate.state = 'succeeded' AS succeeded
+      FROM input JOIN jobs ON jobs.id = input.job_id
+      LEFT JOIN candidate ON candidate.job_id = input.job_id LEFT JOIN won ON won.id = input.job_id
+      WHERE jobs.finished_at IS NOT NULL OR won.id IS NOT NULL`;
+    const now = Date.now();
+    for (const { id, won, succeeded } of over) {
+      if (won) this.metrics.jobEnded(succeeded ? 'succeeded' : 'failed', now - arrivedAt(id));
+    }
     // A late result of an earlier generation is not the end of the one that goes on.
     const ids = over.map(({ id }) => id);
     for (const id of ids) this.events.emit('finished', id);

@@ -4,6 +4,7 @@ import type { Queue } from 'bullmq';
 import { Settings } from '../config/settings.js';
 import type { Attempt, AttemptEnding } from '../dispatch/attempt-store.js';
 import { messageOf } from '../errors.js';
+import { Metrics } from '../metrics/metrics.js';
 import { QUEUES, type RetryPayload } from '../queue/queue-names.js';
 import { AttemptsRepository, type Exhaustion } from './attempts.repository.js';
 import { ResultsStore, type FinishedAttempt } from './results-store.js';
@@ -21,6 +22,7 @@ export class Retries {
     private readonly results: ResultsStore,
     private readonly settings: Settings,
     @InjectQueue(QUEUES.retries) private readonly queue: Queue<RetryPayload>,
+    private readonly metrics: Metrics,
   ) {}
 
   /**
@@ -44,10 +46,11 @@ export class Retries {
   }
 
   private async announce(jobId: string, delayMs: number): Promise<void> {
+    this.metrics.jobRetried();
     try {
       await this.queue.add('retry', { jobId }, { delay: Math.round(delayMs) });
     } catch (error) {
-      this.log.warn(`The retry of job ${jobId} is left to the sweep: ${messageOf(error)}`);
+      this.log.warn({ jobId }, `The retry is left to the sweep: ${messageOf(error)}`);
     }
   }
 }

@@ -5,6 +5,7 @@ import type { SavedLane } from '../dispatch/policy/kinds.js';
 import { messageOf } from '../errors.js';
 import { JobEvents } from '../jobs/job-events.js';
 import { JobsRepository } from '../jobs/jobs.repository.js';
+import { Metrics } from '../metrics/metrics.js';
 import { Fleet } from '../nodes/fleet.js';
 import { FleetResources } from '../nodes/fleet-resources.js';
 import { NodeClient } from '../nodes/node-client.js';
@@ -49,6 +50,7 @@ export class Lanes {
     private readonly events: JobEvents,
     private readonly resources: FleetResources,
     private readonly snapshots: ResourceSnapshots,
+    private readonly metrics: Metrics,
   ) {}
 
   /**
@@ -126,6 +128,7 @@ export class Lanes {
         noAnswerMs: settings.noAnswerMs,
         errorWhen: settings.errorWhen,
       },
+      this.metrics,
     );
     const prober = new Prober(node, fleet, client, this.nodesRepository, {
       intervalMs: settings.probeIntervalMs,
@@ -156,7 +159,7 @@ export class Lanes {
     if (node.config.state !== 'removing' || !this.lanes.has(node.id)) return;
     if (this.dispatcher.loadOf(node.id).inFlight > 0) return;
     void this.removeIfUnused(node).catch((error: unknown) => {
-      this.log.warn(`Node ${node.config.name} could not be removed yet: ${messageOf(error)}`);
+      this.log.warn({ node: node.config.name }, `The node could not be removed yet: ${messageOf(error)}`);
     });
   }
 

@@ -8,6 +8,7 @@ import { ResultsStore, type FinishedAttempt } from '../jobs/results-store.js';
 import { keptStreamResult } from '../jobs/stream-result.js';
 import type { Exhaustion } from '../jobs/attempts.repository.js';
 import { Retries } from '../jobs/retries.js';
+import { Metrics, type AttemptOutcome } from '../metrics/metrics.js';
 import { Broadcast } from '../persistence/broadcast.js';
 import type { FleetNode } from '../nodes/node.js';
 import type { NodeEnding, ResultSink } from '../results/collector.js';
@@ -17,6 +18,8 @@ const HIDDEN_PAUSE_MS = 60_000;
 
 /** It is not on the node any more, for no fault that teaches anything. */
 const GONE: NodeEnding = { ending: 'gone', unseenMs: 0, overtook: 0 };
+
+type Ended = (job: DeliveredJob, end: NodeEnding, outcome: AttemptOutcome) => void;
 
 /** What a collector's findings mean for the rest of the gateway: committed first, then the place on the node is free. */
 @Injectable()
@@ -31,12 +34,14 @@ export class ResultSinks {
     private readonly retries: Retries,
     private readonly jobs: JobsRepository,
     private readonly broadcast: Broadcast,
+    private readonly metrics: Metrics,
   ) {}
 
   /** @param onEnded called when a job is over on the node */
   for(node: FleetNode, onEnded: () => void): ResultSink {
     const { dispatcher, attempts, results, settings } = this;
-    const ended = (job: DeliveredJob, { ending, unseenMs, overtook }: NodeEnding): void => {
+    const ended: Ended = (job, { ending, unseenMs, overtook }, outcome) => {
+      this.tell(node, job, outcome);
       dispatcher.ended(job, ending, unseenMs, overtook);
       onEnded();
     };
@@ -47,7 +52,7 @@ export class ResultSinks {
           ? keptStreamResult(finished.result, settings.streamOutputBytes)
           : finished.result;
         await results.finish({ ...finished, result });
-        ended(job, end());
+        ended(job, end(), finished.state);
       },
       async confirm({ attempt }) {
         await attempts.accepted(attempt, undefined);
@@ -59,26 +64,26 @@ export class ResultSinks {
               ? finished
               : gaveUp(job, { failures: 1, expired: false }, 'failed');
           await results.finish({ ...last, reason: verdict.reason });
-          return ended(job, end());
+          return ended(job, end(), 'failed');
         }
         const limit = Math.min(settings.maxAttempts, verdict.limit ?? Infinity);
         const last = (exhaustion: Exhaustion): FinishedAttempt =>
           verdict.lastResort === 'as-it-is' ? finished : gaveUp(job, exhaustion, 'failed');
         await this.retries.take(job.attempt, { state: 'failed', reason: verdict.reason }, limit, last);
-        ended(job, end());
+        ended(job, end(), 'failed');
       },
       lost: async (job, reason) => {
         if (job.jobKind === 'stream') return this.loseStream(job, reason, ended);
         const last = (end: Exhaustion): FinishedAttempt => gaveUp(job, end, 'lost');
         await this.retries.take(job.attempt, { state: 'lost', reason }, settings.maxAttempts, last);
-        ended(job, GONE);
+        ended(job, GONE, 'lost');
       },
       absent: async (job, reason) => {
         if (job.jobKind === 'stream') return this.loseStream(job, reason, ended);
         const { attempt } = job;
         const requeued = await attempts.requeue(attempt, { state: 'lost', reason });
         if (!requeued) await results.finishSuperseded(attempt.id, reason);
-        ended(job, GONE);
+        ended(job, GONE, 'lost');
         if (!requeued) return;
         dispatcher.hold(await this.jobs.queued([attempt.jobId]));
         await this.broadcast.publish('queued', [attempt.jobId]);
@@ -90,18 +95,22 @@ export class ResultSinks {
         const message =
           'it accepts jobs and does not show them: does each request reach it from another address (EGRESS_GROUP)?';
         node.lastError = { message, at: new Date() };
-        this.log.error(`Node ${node.config.name}: ${message}`);
+        this.log.error({ node: node.config.name }, message);
         dispatcher.paused(node.id, HIDDEN_PAUSE_MS);
       },
     };
   }
 
+  private tell(node: FleetNode, { attempt }: DeliveredJob, outcome: AttemptOutcome): void {
+    const { name } = node.config;
+    this.metrics.attemptEnded(name, outcome);
+    const fields = { jobId: attempt.jobId, attemptId: attempt.id, node: name };
+    if (outcome === 'lost') this.log.warn(fields, 'The attempt is lost');
+    else this.log.debug(fields, `The attempt ${outcome}`);
+  }
+
   /** A stream that its relay has lost, and then its node: nobody listens any more, so it is not run again. */
-  private async loseStream(
-    job: DeliveredJob,
-    reason: string,
-    ended: (job: DeliveredJob, end: NodeEnding) => void,
-  ): Promise<void> {
+  private async loseStream(job: DeliveredJob, reason: string, ended: Ended): Promise<void> {
     const { attempt, containers } = job;
     const error = 'The stream was cut off, and the node could not say how it ended';
     await this.results.finish({
@@ -112,7 +121,7 @@ export class ResultSinks {
       result: failureResult(containers, error),
       intermediate: null,
     });
-    ended(job, GONE);
+    ended(job, GONE, 'lost');
   }
 }
 

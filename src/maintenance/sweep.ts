@@ -5,6 +5,7 @@ import { JobsRepository } from '../jobs/jobs.repository.js';
 import { Broadcast } from '../persistence/broadcast.js';
 import { JobEvents } from '../jobs/job-events.js';
 import { Offering } from '../subscriptions/offering.js';
+import { arrivedAt, Metrics } from '../metrics/metrics.js';
 
 /**
  * Finds jobs, and subscriptions, without a future and gives them one: retries whose message was lost with the queue, attempts on nodes
@@ -22,12 +23,16 @@ export class Sweep {
     private readonly broadcast: Broadcast,
     private readonly events: JobEvents,
     private readonly offering: Offering,
+    private readonly metrics: Metrics,
   ) {}
 
   async runOnce(): Promise<void> {
     await this.offering.sweep();
     const expired = [...(await this.sweep.failExpired()), ...(await this.sweep.failOrphanedStreams())];
-    for (const id of expired) this.events.emit('finished', id);
+    for (const id of expired) {
+      this.metrics.jobEnded('failed', Date.now() - arrivedAt(id));
+      this.events.emit('finished', id);
+    }
     await this.broadcast.publish('finished', expired);
     const revived = [...(await this.sweep.requeueOverdueRetries()), ...(await this.sweep.requeueOrphans())];
     if (expired.length + revived.length > 0) {

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { Agent, Client, errors, type Dispatcher } from 'undici';
 import { messageOf } from '../errors.js';
+import { NoMetrics, type Metrics, type ReplyOutcome } from '../metrics/metrics.js';
 import { lacksChain, parseChain, parseNodeInfo, type NodeInfo } from '../protocol/node-info.js';
 import { JsonSyntaxError } from '../protocol/raw-json.js';
 import type { NodeRoute, RateBudget, RateHeaders } from './rate-budget.js';
@@ -9,7 +10,12 @@ import { ResultRowReader, type OversizeRow, type ResultRow } from '../protocol/r
 /** A node as the client has to know it. */
 export interface NodeTarget {
   /** Where it is and what to send with every request to it. */
-  readonly config: { readonly url: string; readonly headers: Readonly<Record<string, string>> };
+  readonly config: {
+    readonly url: string;
+    readonly headers: Readonly<Record<string, string>>;
+    /** For metrics. */
+    readonly name: string;
+  };
   /** Told of every request and of what the node says of its rate limiter. */
   readonly budget: RateBudget;
   /** Whether its connections are worth keeping; see `measureReuse`. */
@@ -87,7 +93,10 @@ export class NodeClient {
   private readonly agent: Agent;
 
   /** @param connectionsPerNode further requests to a node wait for one of these */
-  constructor(connectionsPerNode = 64) {
+  constructor(
+    private readonly metrics: Metrics = new NoMetrics(),
+    connectionsPerNode = 64,
+  ) {
     this.agent = new Agent({
       connections: connectionsPerNode,
       pipelining: 1,
@@ -266,7 +275,8 @@ export class NodeClient {
   ): Promise<Dispatcher.ResponseData> {
     const { origin, pathname } = new URL(node.config.url);
     const { budget } = node;
-    budget.sent(route, performance.now());
+    const startedAt = performance.now();
+    budget.sent(route, startedAt);
     try {
       const reply = await over.dispatcher.request({
         origin,
@@ -279,14 +289,23 @@ export class NodeClient {
         bodyTimeout: options.timeoutMs,
       });
       const now = performance.now();
+      this.metrics.nodeReplied(node.config.name, route, outcomeOf(reply.statusCode), now - startedAt);
       budget.replied(route, now, rateHeadersOf(reply.headers));
       if (reply.statusCode === 429) budget.limited(route, now, pauseOf(reply.headers));
       return reply;
     } catch (error) {
-      budget.replied(route, performance.now(), undefined);
+      const now = performance.now();
+      this.metrics.nodeReplied(node.config.name, route, 'no_answer', now - startedAt);
+      budget.replied(route, now, undefined);
       throw error;
     }
   }
+}
+
+function outcomeOf(status: number): ReplyOutcome {
+  if (status === 429) return 'limited';
+  if (status >= 500) return 'server_error';
+  return status >= 400 ? 'client_error' : 'ok';
 }
 
 const OPEN = Buffer.from('[');

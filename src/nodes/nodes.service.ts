@@ -78,7 +78,7 @@ export class NodesService {
       source,
     });
     if (config === undefined) throw urlTaken(url);
-    this.log.log(`Registered node ${config.name} at ${config.url}`);
+    this.log.log({ node: config.name }, `Registered the node at ${config.url}`);
     return this.take(config);
   }
 
@@ -111,7 +111,7 @@ export class NodesService {
   async remove(id: string): Promise<void> {
     const node = this.find(id);
     await this.update(id, { state: 'removed' });
-    this.log.log(`Removed node ${node.config.name}`);
+    this.log.log({ node: node.config.name }, 'Removed the node');
   }
 
   /** @throws GatewayError NOT_FOUND */

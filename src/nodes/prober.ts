@@ -54,16 +54,18 @@ export class Prober {
     try {
       const { info, latencyMs } = await this.client.info(node, this.options.timeoutMs);
       const offerChanged = node.answered(info, latencyMs, new Date());
-      if (healthBefore === 'down') this.log.log(`Node ${node.config.name} is up`);
+      if (healthBefore === 'down') this.log.log({ node: node.config.name }, 'The node is up');
       if (offerChanged || healthBefore !== 'up') fleet.emit('changed', node);
       fleet.emit('probed', node);
       await this.measureReuse();
       if (offerChanged) await this.repository.saveSnapshot(node.id, info);
     } catch (error) {
-      if (!(error instanceof NodeUnavailable)) return this.log.warn({ err: error }, 'A probe went wrong');
+      if (!(error instanceof NodeUnavailable)) {
+        return this.log.warn({ err: error, node: node.config.name }, 'A probe went wrong');
+      }
       node.missed(error.message, error.refused, new Date());
       if (node.health === healthBefore) return;
-      this.log.warn(`Node ${node.config.name} is down: ${error.message}`);
+      this.log.warn({ node: node.config.name }, `The node is down: ${error.message}`);
       fleet.emit('changed', node);
     }
   }

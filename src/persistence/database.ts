@@ -43,6 +43,8 @@ export class Database extends PrismaClient implements OnApplicationShutdown {
         onPoolError: options.onConnectionLost,
         statementNameGenerator: ({ sql }) => names.of(sql),
       }),
+      // Longer messages repeat the arguments of a call, and those may be secrets.
+      errorFormat: 'minimal',
     });
   }
 

@@ -70,11 +70,19 @@ export async function applyMigrations(
   }
 }
 
-async function readMigrations(directory: string): Promise<Migration[]> {
+/** The names of the migrations in a folder, in the order in which they are applied. */
+export async function migrationNames(directory: string): Promise<string[]> {
   const entries = await readdir(directory, { withFileTypes: true });
-  const names = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .sort();
+}
+
+async function readMigrations(directory: string): Promise<Migration[]> {
+  const names = await migrationNames(directory);
   return Promise.all(
-    names.sort().map(async (name) => {
+    names.map(async (name) => {
       const sql = await readFile(join(directory, name, 'migration.sql'), 'utf8');
       return { name, sql, checksum: createHash('sha256').update(sql).digest('hex') };
     }),

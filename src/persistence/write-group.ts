@@ -1,7 +1,8 @@
+import { performance } from 'node:perf_hooks';
 import { isDatabaseUnavailable } from './database-errors.js';
 
 export interface WriteGroupOptions<Item, Result> {
-  /** Names the group in errors. */
+  /** Names the group in errors and metrics. */
   name: string;
   /**
    * Writes all items in one transaction and returns one result for each, in order. When it throws, nothing
@@ -14,6 +15,8 @@ export interface WriteGroupOptions<Item, Result> {
   maxItems?: number;
   /** Most bytes in a flush, by `sizeOf`; a single larger item still goes, alone. Default 8 MiB. */
   maxBytes?: number;
+  /** Told of every flush that was committed, and how long it took. */
+  onFlush?: (name: string, items: number, tookMs: number) => void;
   /** Bytes of an item; default 0, so that only `maxItems` counts. */
   sizeOf?: (item: Item) => number;
 }
@@ -97,8 +100,10 @@ export class WriteGroup<Item, Result> {
 
   private async settle(entries: Entry<Item, Result>[]): Promise<void> {
     let results: Result[];
+    const startedAt = performance.now();
     try {
       results = await this.options.flush(entries.map(({ item }) => item));
+      this.options.onFlush?.(this.options.name, entries.length, performance.now() - startedAt);
     } catch (error) {
       if (entries.length === 1 || isDatabaseUnavailable(error)) {
         for (const { reject } of entries) reject(error);

@@ -6,6 +6,7 @@ import type { Ending } from '../dispatch/policy/pair.js';
 import { messageOf } from '../errors.js';
 import { failureResult } from '../jobs/job-state.js';
 import type { FinishedAttempt } from '../jobs/results-store.js';
+import { NoMetrics, type Metrics } from '../metrics/metrics.js';
 import type { FleetNode } from '../nodes/node.js';
 import type { NodeClient, ResultsReply } from '../nodes/node-client.js';
 import type { OversizeRow, ResultRow } from '../protocol/result-rows.js';
@@ -132,6 +133,7 @@ export class Collector {
     private readonly client: NodeClient,
     private readonly sink: ResultSink,
     private readonly options: CollectorOptions,
+    private readonly metrics: Metrics = new NoMetrics(),
   ) {}
 
   /** Whether this attempt is being collected. */
@@ -248,6 +250,7 @@ export class Collector {
   /** What the end of a job tells that was asked about at that time. */
   private endOf(watch: Watch, ending: Ending, askedAt: number): NodeEnding {
     const unseenMs = Math.max(0, Date.now() - watch.openAt);
+    this.metrics.endSeen(this.node.config.name, Date.now() - watch.since, unseenMs);
     const kind = kindOf(watch.job);
     let overtook = 0;
     for (const earlier of this.watches.values()) {
@@ -370,7 +373,8 @@ export class Collector {
       this.watches.delete(id);
       if (this.attemptOf.get(jobId) === id) this.attemptOf.delete(jobId);
     } catch (error) {
-      this.log.warn(`Job ${jobId} will be collected again: ${messageOf(error)}`);
+      const fields = { jobId, attemptId: id, node: this.node.config.name };
+      this.log.warn(fields, `The job will be collected again: ${messageOf(error)}`);
       this.release(watch, Date.now() + FAILURE_PAUSE_MS);
     }
   }

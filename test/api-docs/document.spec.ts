@@ -8,6 +8,9 @@ import type { Content, Described, OpenApiDocument, Parameter } from '../../src/a
 import { AppModule } from '../../src/app.module.js';
 import { readSettings } from '../../src/config/settings.js';
 import { createHttpAdapter } from '../../src/http/http-server.js';
+import { OpenRequests } from '../../src/http/open-requests.js';
+import { SecretMask } from '../../src/logging/secret-mask.js';
+import { PrometheusMetrics } from '../../src/metrics/prometheus-metrics.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 /** Routes that are not in the document, and why. */
@@ -23,14 +26,16 @@ const routes: string[] = [];
 
 beforeAll(async () => {
   database = await createTestDatabase();
+  const metrics = new PrometheusMetrics();
+  const secrets = new SecretMask();
   const settings = readSettings({ LOG_LEVEL: 'silent', DATABASE_URL: database.url });
-  const adapter = createHttpAdapter(settings, () => false);
+  const adapter = createHttpAdapter(settings, new OpenRequests(), metrics);
   adapter.getInstance().addHook('onRoute', ({ method, url }) => {
     for (const one of [method].flat()) routes.push(`${one} ${url}`);
   });
   const adminToken = new AdminToken('an-admin-token-of-the-tests');
   app = await NestFactory.create<NestFastifyApplication>(
-    AppModule.forRoot({ settings, databaseUrl: database.url, adminToken }),
+    AppModule.forRoot({ settings, databaseUrl: database.url, adminToken, metrics, secrets }),
     adapter,
     { bodyParser: false, logger: false, abortOnError: false },
   );

@@ -7,6 +7,7 @@ const WORDED: Readonly<Record<string, string>> = {
   DATABASE_URL: 'unset',
   REDIS_URL: 'unset',
   ADMIN_TOKEN: 'made at start',
+  METRICS_TOKEN: 'unset',
   NODES: 'none',
 };
 

@@ -9,6 +9,7 @@ import { failureResult } from '../../src/jobs/job-state.js';
 import { JobsRepository } from '../../src/jobs/jobs.repository.js';
 import { OperationsRepository } from '../../src/jobs/operations.repository.js';
 import { ResultsStore } from '../../src/jobs/results-store.js';
+import { NoMetrics } from '../../src/metrics/metrics.js';
 import { Broadcast } from '../../src/persistence/broadcast.js';
 import { Database } from '../../src/persistence/database.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
@@ -67,8 +68,9 @@ class Life {
 
   constructor(private readonly random: () => number) {
     const broadcast = new Broadcast(store, database.url, 'one');
-    this.results = new ResultsStore(store, this.events, broadcast, this.settings);
-    this.attempts = new AttemptsRepository(store, this.results, this.settings);
+    const metrics = new NoMetrics();
+    this.results = new ResultsStore(store, this.events, broadcast, this.settings, metrics);
+    this.attempts = new AttemptsRepository(store, this.results, this.settings, metrics);
     this.reads = new JobsRepository(store);
     this.operations = new OperationsRepository(store, this.settings);
     this.events.on('finished', (id) => this.announced.push(id));

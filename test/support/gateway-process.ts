@@ -2,7 +2,6 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 
 const MAIN = join(import.meta.dirname, '../../dist/main.js');
 
@@ -11,7 +10,13 @@ export class GatewayProcess {
   private constructor(
     readonly url: string,
     private readonly child: ChildProcess,
+    private readonly written: Buffer[],
   ) {}
+
+  /** All that it has written so far, on both of its outputs. */
+  get output(): string {
+    return Buffer.concat(this.written).toString();
+  }
 
   /**
    * @param environment its settings; nothing is inherited but PATH
@@ -27,17 +32,33 @@ export class GatewayProcess {
         LOG_LEVEL: 'warn',
         ...environment,
       },
-      stdio: ['ignore', 'pipe', 'ignore'],
+      stdio: ['ignore', 'pipe', 'pipe'],
     });
-    const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
-    for await (const line of lines) {
-      const url = /listens on (http:\S+)/.exec(line)?.[1];
-      if (url === undefined) continue;
-      // What it writes from now on is of no interest, but must not fill the pipe.
-      child.stdout?.resume();
-      return new GatewayProcess(url, child);
-    }
-    throw new Error(`the gateway ended with ${child.exitCode ?? child.signalCode} instead of listening`);
+    const written: Buffer[] = [];
+    child.stderr.on('data', (chunk: Buffer) => written.push(chunk));
+    const url = await new Promise<string>((resolve, reject) => {
+      child.stdout.on('data', (chunk: Buffer) => {
+        written.push(chunk);
+        const found = /listens on (http:\S+)\n/.exec(Buffer.concat(written).toString())?.[1];
+        if (found !== undefined) resolve(found);
+      });
+      child.once('exit', (code, signal) => {
+        const said = Buffer.concat(written).toString();
+        reject(new Error(`the gateway ended with ${code ?? signal} instead of listening: ${said}`));
+      });
+    });
+    return new GatewayProcess(url, child, written);
+  }
+
+  /** Asks it to end. */
+  signal(signal: 'SIGTERM' | 'SIGINT'): void {
+    this.child.kill(signal);
+  }
+
+  /** Waits for its end. @returns the exit code, or the signal that ended it */
+  async ended(): Promise<number | NodeJS.Signals | null> {
+    if (this.child.exitCode === null && this.child.signalCode === null) await once(this.child, 'exit');
+    return this.child.exitCode ?? this.child.signalCode;
   }
 
   /** As `kill -9` does: nothing is tidied up. Safe twice. */

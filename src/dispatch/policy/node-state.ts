@@ -47,6 +47,8 @@ export class NodeState {
   /** How long a job is on its way to the node, from the choice until the node has it, as it was lately. */
   handoverMs = 0;
   readonly breaker = new Breaker();
+  /** How often failures ejected it, or one kind of job there. */
+  ejections = 0;
   readonly pairs = new Map<string, Pair>();
   private summary: LaneSummary | undefined;
   private summaryAtMs = 0;

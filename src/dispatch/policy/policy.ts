@@ -92,6 +92,12 @@ export class Policy {
     return this.nodes.get(nodeId)?.foreign ?? 0;
   }
 
+  /** Whether failures keep the node out of the choice, and how often they ejected it, or a kind of job there. */
+  ejectionOf(nodeId: string): { ejected: boolean; times: number } {
+    const node = this.nodes.get(nodeId);
+    return { ejected: node?.breaker.isEjected() ?? false, times: node?.ejections ?? 0 };
+  }
+
   /** A node joined, or something about it changed. */
   nodeChanged(view: NodeView): void {
     const known = this.nodes.get(view.id);
@@ -234,7 +240,7 @@ export class Policy {
   faulted(nodeId: string, nowMs: number): void {
     const node = this.nodes.get(nodeId);
     if (node === undefined) return;
-    node.breaker.failed(nowMs);
+    if (node.breaker.failed(nowMs)) node.ejections += 1;
     this.timed.add(node);
     this.kinds.expire();
   }
@@ -365,7 +371,10 @@ export class Policy {
     const serviceMs = pair.remove(job.id, ending === 'succeeded', nowMs, seen);
     if (pair.stuck) this.unstick(pair, ending === 'gone', nowMs);
     if (ending === 'faulted') {
-      if (pair.breaker.failed(nowMs)) kind.expire();
+      if (pair.breaker.failed(nowMs)) {
+        node.ejections += 1;
+        kind.expire();
+      }
       this.timed.add(node);
     } else if (ending === 'succeeded') {
       if (pair.breaker.worked()) kind.expire();
@@ -379,7 +388,10 @@ export class Policy {
   /** Something ended on a node that stood still; if it was given up there, one job has to show that it goes again. */
   private unstick(pair: Pair, givenUp: boolean, nowMs: number): void {
     pair.stuck = false;
-    if (givenUp) pair.breaker.eject(nowMs);
+    if (givenUp) {
+      pair.breaker.eject(nowMs);
+      pair.node.ejections += 1;
+    }
     this.timed.add(pair.node);
     pair.kind.expire();
   }

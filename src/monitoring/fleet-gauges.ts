@@ -1,0 +1,94 @@
+import { performance } from 'node:perf_hooks';
+import { Injectable } from '@nestjs/common';
+import { Dispatcher } from '../dispatch/dispatcher.js';
+import { PrometheusMetrics, type Reading } from '../metrics/prometheus-metrics.js';
+import { Fleet } from '../nodes/fleet.js';
+import type { FleetNode } from '../nodes/node.js';
+
+/**
+ * What is known of the nodes at the moment of asking. Only the nodes that this replica works with have series of their
+ * own, so that each node is told of once; and a node that left, or got another name, leaves none behind.
+ */
+@Injectable()
+export class FleetGauges {
+  private readonly names = new Map<string, string>();
+
+  constructor(
+    private readonly metrics: PrometheusMetrics,
+    private readonly fleet: Fleet,
+    private readonly dispatcher: Dispatcher,
+  ) {
+    metrics.addSource(() => this.read());
+    const named = (node: FleetNode): void => this.rename(node.id, node.config.name);
+    fleet.on('joined', named);
+    fleet.on('changed', named);
+    fleet.on('left', ({ id }) => this.rename(id, undefined));
+  }
+
+  private rename(id: string, name: string | undefined): void {
+    const before = this.names.get(id);
+    if (before === name) return;
+    if (name === undefined) this.names.delete(id);
+    else this.names.set(id, name);
+    if (before !== undefined && ![...this.names.values()].includes(before)) this.metrics.nodeGone(before);
+  }
+
+  private read(): void {
+    const { nodes } = this.fleet;
+    const ours = nodes.filter(({ leased }) => leased);
+    const perNode = (value: (node: FleetNode) => number): Reading[] =>
+      ours.map((node) => ({ labels: { node: node.config.name }, value: value(node) }));
+    const { metrics, dispatcher } = this;
+    metrics.replace('nodes', countsOf(nodes));
+    metrics.replace('leases', [{ labels: {}, value: ours.length }]);
+    metrics.replace(
+      'nodeUp',
+      perNode(({ health }) => Number(health === 'up')),
+    );
+    metrics.replace(
+      'nodeInFlight',
+      perNode(({ id }) => dispatcher.loadOf(id).inFlight),
+    );
+    metrics.replace(
+      'nodeForeign',
+      perNode(({ id }) => dispatcher.loadOf(id).foreign),
+    );
+    metrics.replace(
+      'nodeSlots',
+      perNode(({ id }) => Math.max(0, ...dispatcher.pairsOf(id).map(({ slots }) => slots))),
+    );
+    metrics.replace(
+      'nodeEjected',
+      perNode(({ id }) => Number(dispatcher.ejectionOf(id).ejected)),
+    );
+    metrics.replace(
+      'nodeEjections',
+      perNode(({ id }) => dispatcher.ejectionOf(id).times),
+    );
+    const budgets = ours.flatMap(({ config, budget }) =>
+      budget.view(performance.now()).map(([route, { limit, left }]) => {
+        return { labels: { node: config.name, route }, limit, left };
+      }),
+    );
+    metrics.replace(
+      'budgetLimit',
+      budgets.map(({ labels, limit }) => ({ labels, value: limit })),
+    );
+    metrics.replace(
+      'budgetLeft',
+      budgets.map(({ labels, left }) => ({ labels, value: left })),
+    );
+  }
+}
+
+function countsOf(nodes: readonly FleetNode[]): Reading[] {
+  const counts = new Map<string, { labels: { state: string; health: string }; value: number }>();
+  for (const { config, health } of nodes) {
+    const labels = { state: config.state, health };
+    const key = `${labels.state} ${health}`;
+    const known = counts.get(key);
+    if (known === undefined) counts.set(key, { labels, value: 1 });
+    else known.value += 1;
+  }
+  return [...counts.values()];
+}
