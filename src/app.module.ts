@@ -2,6 +2,7 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, DiscoveryModule } from '@nestjs/core';
 import { LoggerModule } from 'nestjs-pino';
 import { AdminToken } from './admin/admin-token.js';
+import { AdminSubscriptionsController } from './admin/subscriptions.controller.js';
 import { ExplainController } from './admin/explain.controller.js';
 import { EventsController } from './admin/events.controller.js';
 import { AdminJobsController } from './admin/jobs.controller.js';
@@ -62,6 +63,8 @@ import { Database } from './persistence/database.js';
 import { AdmissionsRepository } from './subscriptions/admissions.repository.js';
 import { OffersRepository } from './subscriptions/offers.repository.js';
 import { Offering } from './subscriptions/offering.js';
+import { RecordsRepository } from './subscriptions/records.repository.js';
+import { SubscriptionOperations } from './subscriptions/subscription-operations.js';
 import { RetryMessages } from './subscriptions/retry-messages.js';
 import { SubscriptionNodes } from './subscriptions/subscription-nodes.js';
 import { SubscriptionsService } from './subscriptions/subscriptions.service.js';
@@ -109,6 +112,7 @@ export class AppModule {
         RouterController,
         NodesController,
         AdminJobsController,
+        AdminSubscriptionsController,
         ExplainController,
         ApiDocsController,
         StatsController,
@@ -156,6 +160,8 @@ export class AppModule {
         RetryMessages,
         Offering,
         SubscriptionsService,
+        RecordsRepository,
+        SubscriptionOperations,
         JobsRepository,
         RecordedStatusesRepository,
         JobsService,

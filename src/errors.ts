@@ -14,6 +14,7 @@ export type ErrorCode =
   | 'JOB_NOT_OPEN'
   | 'JOB_NOT_ENDED'
   | 'TOO_MANY_READERS'
+  | 'SUBSCRIPTION_NOT_ENDED'
   | 'DATABASE_UNAVAILABLE'
   | 'NO_ROOM'
   | 'SHUTTING_DOWN';

@@ -49,6 +49,11 @@ const ERRORS = {
     message: 'Only a failed or cancelled job can be retried; this one is running',
     params: { state: 'running' },
   },
+  SUBSCRIPTION_NOT_ENDED: {
+    when: 'It is still offered to nodes, was superseded, or its signature has ended.',
+    message: 'Only a subscription that is over, and whose signature is not, can be retried; this one is open',
+    params: { state: 'open' },
+  },
   BODY_TOO_LARGE: {
     when: 'The body is larger than 16 MiB.',
     message: 'The body is larger than 16777216 bytes',

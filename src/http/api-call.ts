@@ -16,6 +16,7 @@ export const API_CHAPTERS = {
   Fleet: 'What the nodes offer together, as one node or router would say it.',
   'Admin: nodes': 'Registering nodes and what is known of them.',
   'Admin: jobs': 'Looking into jobs, retrying and cancelling them.',
+  'Admin: subscriptions': 'Looking into delegated subscriptions and offering them anew.',
   Operations: 'Health, numbers and documents of the gateway itself.',
 } as const;
 

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { apiCall, type ApiAnswer } from '../http/api-call.js';
 
 /**
- * The node API's job calls, docs/protocol.md §1. Requests are read as raw JSON by src/protocol/job-request.ts, which
+ * The node API's job calls, docs/protocol.md §1. Requests are read as raw JSON by src/protocol/submission.ts, which
  * keeps the bytes of `data`; a test compares what it accepts with these schemas.
  */
 
@@ -23,6 +23,40 @@ export const jobRequestSchema = z
   })
   .meta({ id: 'JobRequest' });
 
+const word256 = z.unknown().describe('An unsigned integer of 256 bits, as a JSON number.');
+const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/);
+const uint32 = z.int().min(0).max(4_294_967_295);
+
+/** A delegated subscription. Numbers beyond 2^53 are passed on digit for digit. */
+export const delegatedRequestSchema = z
+  .object({
+    signature: z.object({
+      nonce: uint32,
+      expiry: uint32,
+      v: z.int().min(0).max(255),
+      r: word256,
+      s: word256,
+    }),
+    subscription: z.object({
+      owner: address,
+      active_at: uint32,
+      period: uint32,
+      frequency: uint32,
+      redundancy: z.int().min(0).max(65_535).describe('How many nodes may answer each interval.'),
+      containers: z
+        .string()
+        .regex(/^(0x)?[0-9a-fA-F]{64}$/)
+        .describe('keccak256 of the ABI-encoded container ids, joined by commas.'),
+      lazy: z.boolean(),
+      verifier: address,
+      payment_amount: word256,
+      payment_token: address,
+      wallet: address,
+    }),
+    data: z.record(z.string(), z.unknown()),
+  })
+  .meta({ id: 'DelegatedSubscription' });
+
 const params = z.record(z.string(), z.unknown()).describe('What the error is about.');
 
 /** An error as nodes and the official client word it. */
@@ -33,6 +67,8 @@ const refusalSchema = z
 const acceptedSchema = z
   .object({ id: z.string().describe('Asks for the result.') })
   .meta({ id: 'AcceptedJob' });
+
+const subscribedSchema = z.strictObject({}).meta({ id: 'Subscribed' });
 
 const resultRowSchema = z
   .object({
@@ -55,6 +91,8 @@ export const refused: ApiAnswer = {
   description: "Refused, in a node's words: no node would take this job.",
   schema: refusalSchema,
   examples: {
+    'no chain': { error: 'Chain not enabled', params: {} },
+    expired: { error: 'Signature expired', params: { expiry: 1_764_331_200 } },
     'no containers': { error: 'No containers specified', params: {} },
     'not supported': { error: 'Container not supported', params: { container: 'no-such-container' } },
     'not external': { error: 'First container must be external', params: { first_container: 'inner' } },
@@ -70,15 +108,21 @@ const aJob = { containers: ['echo'], data: { hello: 'world' } };
 
 export const submitJob = apiCall({
   chapter: 'Jobs',
-  summary: 'Hand in a job',
-  description: 'Answered when the job is committed; from then on it ends in a result, whatever fails.',
-  body: jobRequestSchema,
+  summary: 'Hand in a job or a delegated subscription',
+  description:
+    'Answered when it is committed; from then on a job ends in a result, whatever fails. A delegated subscription is ' +
+    'answered `{}` and offered to nodes that have a chain, where its results go.',
+  body: z.union([jobRequestSchema, delegatedRequestSchema]),
   bodyExamples: {
     'one container': aJob,
     'a chain': { containers: ['step-one', 'step-two'], data: { text: 'how do I make pizza?' } },
   },
   answers: {
-    200: { description: 'Accepted.', schema: acceptedSchema, examples: { accepted: { id: JOB_ID } } },
+    200: {
+      description: 'Accepted.',
+      schema: z.union([acceptedSchema, subscribedSchema]),
+      examples: { 'a job': { id: JOB_ID }, 'a subscription': {} },
+    },
     405: refused,
   },
   errors: ['DATABASE_UNAVAILABLE', 'SHUTTING_DOWN'],
@@ -93,7 +137,7 @@ export const submitBatch = apiCall({
   answers: {
     200: {
       description: 'One answer for each job, in their order.',
-      schema: z.array(z.union([acceptedSchema, refusalSchema])),
+      schema: z.array(z.union([acceptedSchema, refusalSchema, subscribedSchema])),
       examples: {
         'one of two': [
           { id: JOB_ID },

@@ -74,14 +74,14 @@ export class AdmissionsRepository {
   }
 
   /**
-   * Opens a subscription anew, whatever became of it, so that it is offered again to the nodes that had it.
-   * @returns undefined if there is none, or its signature has ended
+   * Opens a subscription that is over anew, so that it is offered again to the nodes that had it.
+   * @returns undefined if it is not over, or its signature is
    */
   async reopen(id: string): Promise<readonly MadeOffer[] | undefined> {
     return this.database.$transaction(async (tx) => {
       const rows = await tx.$queryRaw<unknown[]>`
         SELECT id FROM subscriptions
-        WHERE id = ${id}::uuid AND expires_at > now() AND state <> 'superseded' FOR UPDATE`;
+        WHERE id = ${id}::uuid AND expires_at > now() AND state IN ('accepted', 'refused', 'expired') FOR UPDATE`;
       return rows.length === 0 ? undefined : this.renew(tx, id);
     }, PATIENCE);
   }

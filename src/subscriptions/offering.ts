@@ -151,6 +151,7 @@ export class Offering {
     const claimed = await this.commit(() => this.offers.claim(offerId, lease.fence));
     if (claimed === undefined) return;
     const reply = await this.senders.submitDelegated(node, claimed.body);
+    if (reply.kind === 'unreachable' || reply.kind === 'unclear') this.nodes.failed(node.id);
     if (reply.kind === 'accepted') {
       this.tell(subscriptionId, 'accepted');
       if (await this.commit(() => this.offers.accept(offerId))) return;

@@ -16,6 +16,9 @@ export interface Refusal {
 /** What was given to a node lately counts as pending there until the node was surely asked again, in ms. */
 const REMEMBERED_MS = 10_000;
 
+/** How long a node that did not answer is asked last, in ms; probes tell within that time whether it is down. */
+const AVOIDED_MS = 10_000;
+
 /** Which nodes can serve a delegated subscription, and which of them first. */
 @Injectable()
 export class SubscriptionNodes {
@@ -24,12 +27,16 @@ export class SubscriptionNodes {
   private readonly indexed = new Map<string, ReadonlyMap<string, unknown>>();
   private readonly given = new Map<string, { count: number; sinceMs: number }>();
 
+  /** Until when a node that did not answer is asked only if there is no other. */
+  private readonly avoidUntil = new Map<string, number>();
+
   constructor(private readonly fleet: Fleet) {
     fleet.on('joined', (node) => this.update(node));
     fleet.on('changed', (node) => this.update(node));
     fleet.on('left', ({ id }) => {
       this.indexed.delete(id);
       this.given.delete(id);
+      this.avoidUntil.delete(id);
       this.index.update(id, []);
     });
   }
@@ -55,7 +62,8 @@ export class SubscriptionNodes {
   }
 
   /**
-   * The nodes that can serve these containers, those with the least work for their weight first. A hash that is not
+   * The nodes that can serve these containers, those with the least work for their weight first, and last those that
+   * did not answer a moment ago. A hash that is not
    * known is a matter for every node that has a chain.
    */
   candidates(containers: SubscribedContainers): Candidate[] {
@@ -63,8 +71,8 @@ export class SubscriptionNodes {
     return this.fleet.nodes
       .filter((node) => node.supports(featureOf(containers)) && node.config.state !== 'removing')
       .filter((node) => ids === undefined || node.runs(ids))
-      .map((node) => ({ node, load: this.loadOf(node) }))
-      .sort((a, b) => a.load - b.load)
+      .map((node) => ({ node, load: this.loadOf(node), avoided: this.isAvoided(node) }))
+      .sort((a, b) => Number(a.avoided) - Number(b.avoided) || a.load - b.load)
       .map(({ node: { id, health, config } }) => ({
         nodeId: id,
         open: health === 'up' && config.state === 'active',
@@ -87,6 +95,15 @@ export class SubscriptionNodes {
       if (known !== undefined && nowMs - known.sinceMs <= REMEMBERED_MS) known.count += 1;
       else this.given.set(nodeId, { count: 1, sinceMs: nowMs });
     }
+  }
+
+  /** The node did not answer. */
+  failed(nodeId: string): void {
+    this.avoidUntil.set(nodeId, performance.now() + AVOIDED_MS);
+  }
+
+  private isAvoided({ id }: FleetNode): boolean {
+    return performance.now() < (this.avoidUntil.get(id) ?? 0);
   }
 
   private loadOf({ id, info, config }: FleetNode): number {
