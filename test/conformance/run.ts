@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { EmulatedNode } from '../../src/emulator/emulated-node.js';
-import type { EmulatedNodeOptions } from '../../src/emulator/options.js';
+import { COORDINATOR, type EmulatedNodeOptions } from '../../src/emulator/options.js';
 import { GatewayProcess } from './gateway-process.js';
 import { officialClients, PythonMissing, type Client } from './python-environment.js';
 
@@ -19,6 +19,8 @@ const CHECKS = join(import.meta.dirname, 'checks', 'run.py');
 /** One container refuses everybody, so that this refusal can be seen, too. */
 const NODE: EmulatedNodeOptions = { rateLimit: false, allowedAddresses: { 'step-two': ['192.0.2.1'] } };
 const FLEET_SIZE = 3;
+/** The last node of the fleet has a chain. */
+const CHAIN = { chainAddress: '0x70997970C51812dc3A010C7d01b50e0d17dc79C8' };
 
 interface Counts {
   ok: number;
@@ -51,7 +53,8 @@ async function main(): Promise<number> {
   let gateway: GatewayProcess | undefined;
   const counts: Counts = { ok: 0, FAIL: 0, skip: 0 };
   try {
-    while (nodes.length < FLEET_SIZE + 1) nodes.push(await EmulatedNode.start(NODE));
+    while (nodes.length < FLEET_SIZE) nodes.push(await EmulatedNode.start(NODE));
+    nodes.push(await EmulatedNode.start({ ...NODE, ...CHAIN }));
     const [node = '', ...fleet] = nodes.map(({ url }) => url);
     gateway = await GatewayProcess.start(fleet);
     for (const client of clients) await check(client, { gateway: gateway.url, fleet, node }, counts);
@@ -75,6 +78,8 @@ async function check(client: Client, { gateway, fleet, node }: Addresses, counts
       GATEWAY_URL: gateway,
       NODE_URL: node,
       FLEET_URLS: fleet.join(','),
+      CHAIN_URL: fleet.at(-1),
+      COORDINATOR,
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

@@ -4,6 +4,8 @@ Lines start with `ok`, `FAIL` or `skip`; a failure is followed by its indented t
 GATEWAY_URL   the gateway
 NODE_URL      an emulated node that is not behind the gateway: how a node answers
 FLEET_URLS    the nodes behind the gateway, separated by commas
+CHAIN_URL     the one of them that has a chain
+COORDINATOR   address of the contract that subscriptions to it are signed for
 """
 
 import sys

@@ -13,6 +13,8 @@ from infernet_client.node import NodeClient
 GATEWAY_URL = os.environ["GATEWAY_URL"]
 NODE_URL = os.environ["NODE_URL"]
 FLEET_URLS = os.environ["FLEET_URLS"].split(",")
+CHAIN_URL = os.environ["CHAIN_URL"]
+COORDINATOR = os.environ["COORDINATOR"]
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
