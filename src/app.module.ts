@@ -14,6 +14,7 @@ import { Settings } from './config/settings.js';
 import { DashboardController } from './dashboard/dashboard.controller.js';
 import { PageFiles } from './dashboard/page-files.js';
 import { AttemptStore } from './dispatch/attempt-store.js';
+import { Discovery } from './discovery/discovery.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
 import { InfernetController } from './health/infernet.controller.js';
 import { OperatorToken } from './http/operator-token.js';
@@ -166,6 +167,7 @@ export class AppModule {
         RecordedStatusesRepository,
         JobsService,
         RouterService,
+        Discovery,
         Retries,
         SweepRepository,
         OperationsRepository,

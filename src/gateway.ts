@@ -11,6 +11,7 @@ import { AppModule } from './app.module.js';
 import type { Settings } from './config/settings.js';
 import { messageOf } from './errors.js';
 import { isDatabaseUnavailable } from './persistence/database-errors.js';
+import { Discovery } from './discovery/discovery.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
 import { Readiness } from './health/readiness.js';
 import { createHttpAdapter } from './http/http-server.js';
@@ -96,7 +97,9 @@ export async function startGateway(settings: Settings, log?: (line: string) => v
     // The embedded server belongs to one gateway at a time, so nobody else can hold a lease.
     if (postgres !== undefined) await app.get(LeasesRepository).voidAll();
     const nodes = app.get(NodesService);
-    await untilAvailable(() => nodes.load(settings.nodes), log);
+    const discovery = app.get(Discovery);
+    await untilAvailable(() => nodes.reload(), log);
+    await untilAvailable(() => discovery.start(), log);
     await app.get(Lanes).start();
     await app.get(Replicas).start();
     app.get(Rescues).start();
@@ -195,6 +198,7 @@ function phasesOf(app: NestFastifyApplication, requests: OpenRequests, settings:
       name: 'lanes',
       budgetMs: PHASE_BUDGET_MS,
       run: async () => {
+        await app.get(Discovery).stop();
         app.get(Permits).stop();
         await app.get(Sampler).stop();
         app.get(Rescues).stop();

@@ -27,7 +27,12 @@ export class ExplainController {
       return {
         node: { id: nodeId, name, url },
         eligible: notEligible === undefined,
-        reason: (notEligible === UNAVAILABLE ? fleetNode?.whyUnavailable : undefined) ?? notEligible ?? null,
+        reason:
+          (notEligible === UNAVAILABLE || fleetNode?.config.approved === false
+            ? fleetNode?.whyUnavailable
+            : undefined) ??
+          notEligible ??
+          null,
         ...rest,
         budget: fleetNode === undefined ? {} : budgetOf(fleetNode),
       };

@@ -86,7 +86,10 @@ export const nodeSchema = z
     url: z.string(),
     name: z.string(),
     state: z.enum(['active', 'draining', 'removing', 'removed']),
-    source: z.enum(['admin', 'env']).describe('Who registered it.'),
+    source: z.enum(['admin', 'env', 'file', 'explorer']).describe('Where it comes from.'),
+    approved: z
+      .boolean()
+      .describe("Whether it may have callers' data; false for strangers from an explorer."),
     weight: z.number(),
     maxInFlight: z.int().nullable(),
     labels: z.record(z.string(), z.string()),
@@ -126,6 +129,7 @@ const aNode = {
   name: 'basement',
   state: 'active',
   source: 'admin',
+  approved: true,
   weight: 2,
   maxInFlight: 8,
   labels: { zone: 'a' },
@@ -225,6 +229,13 @@ export const changeNode = apiCall({
   bodyExamples: { 'half the work': { weight: 0.5 }, 'no limit': { maxInFlight: null } },
   answers: { 200: one('Changed.') },
   errors: ['NOT_FOUND', 'NODE_URL_TAKEN', 'DATABASE_UNAVAILABLE'],
+});
+
+export const approveNode = apiCall({
+  ...ofOne,
+  summary: 'Approve a node from an explorer',
+  description: "It may have callers' data from now on.",
+  answers: { 200: one('It is approved.', { source: 'explorer' }) },
 });
 
 export const drainNode = apiCall({

@@ -1,6 +1,7 @@
 import type { Dispatcher } from '../dispatch/dispatcher.js';
 import { statusOf } from '../lanes/node-status.js';
 import type { FleetNode } from '../nodes/node.js';
+import { featuresOf } from '../protocol/node-info.js';
 import type { NodeView } from './node-calls.js';
 import type { Row } from './row-changes.js';
 
@@ -13,6 +14,7 @@ export function nodeView(node: FleetNode, dispatcher: Dispatcher): NodeView {
     name: config.name,
     state: config.state,
     source: config.source,
+    approved: config.approved,
     weight: config.weight,
     maxInFlight: config.maxInFlight,
     labels: config.labels,
@@ -22,8 +24,8 @@ export function nodeView(node: FleetNode, dispatcher: Dispatcher): NodeView {
     ...statusOf(node, dispatcher),
     version: info?.version ?? null,
     chain: info?.chain ?? null,
-    features: [...node.features].sort(),
-    containers: [...node.containers.values()],
+    features: info === undefined ? [] : [...featuresOf(info)].sort(),
+    containers: [...(info?.containers ?? [])],
     pending: info?.pending ?? null,
     lease: { heldHere: node.leased, fence: node.lease?.fence ?? null },
   };

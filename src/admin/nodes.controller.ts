@@ -54,6 +54,12 @@ export class NodesController {
     return nodeView(await this.nodes.drain(params.id), this.dispatcher);
   }
 
+  @Post(':id/approve')
+  @ApiCall(calls.approveNode)
+  async approve(@Input() { params }: InputOf<typeof calls.approveNode>): Promise<calls.NodeView> {
+    return nodeView(await this.nodes.approve(params.id), this.dispatcher);
+  }
+
   @Post(':id/resume')
   @ApiCall(calls.resumeNode)
   async resume(@Input() { params }: InputOf<typeof calls.resumeNode>): Promise<calls.NodeView> {

@@ -62,6 +62,14 @@ export const environmentSchema = z.object({
         .map((url) => url.trim())
         .filter((url) => url !== ''),
     ),
+  /** A file of nodes, `host:port` or a URL in each line, that is watched for changes. */
+  NODES_FILE: z.string().min(1).optional(),
+  /** A Node Explorer to take nodes from; `/api/nodes` is added. */
+  NODE_EXPLORER_URL: urlOf('http:', 'https:').optional(),
+  /** Time between two questions to the explorer, in ms; spread by a tenth. */
+  EXPLORER_INTERVAL_MS: integer(100, 86_400_000, 60_000),
+  /** Nodes from the explorer get callers' data without an operator's approval. */
+  EXPLORER_TRUST: flag,
   /**
    * Whose X-Forwarded-For is believed: `false`, or a comma-separated list of addresses, CIDR ranges
    * and the names loopback, linklocal, uniquelocal. `true` believes everybody.

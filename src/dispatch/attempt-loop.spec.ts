@@ -105,6 +105,8 @@ function loop(): AttemptLoop {
         headers: {},
         state: 'active',
         source: 'admin',
+        approved: true,
+        leftFrom: null,
         createdAt: new Date(),
       }),
     ]),

@@ -13,6 +13,8 @@ const config = (id: string, more: Partial<NodeConfig> = {}): NodeConfig => ({
   headers: {},
   state: 'active',
   source: 'admin',
+  approved: true,
+  leftFrom: null,
   createdAt: new Date(0),
   ...more,
 });

@@ -91,9 +91,9 @@ export class Fleet extends EventEmitter<FleetEvents> {
     const containers = new Map<string, ContainerInfo>();
     const pending = { offchain: queued, onchain: 0 };
     let chain = { enabled: false, address: '' };
-    for (const { info, health } of this.nodes) {
-      if (info === undefined) continue;
-      for (const container of info.containers) {
+    for (const { info, health, config, containers: offered } of this.nodes) {
+      if (info === undefined || !config.approved) continue;
+      for (const container of offered.values()) {
         const known = containers.get(container.id);
         if (known === undefined) containers.set(container.id, container);
         else if (container.external && !known.external)

@@ -31,6 +31,8 @@ function nodeAt(url: string): FleetNode {
     headers: {},
     state: 'active',
     source: 'admin',
+    approved: true,
+    leftFrom: null,
     createdAt: new Date(),
   });
 }

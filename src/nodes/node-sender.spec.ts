@@ -51,6 +51,8 @@ beforeEach(async () => {
     headers: {},
     state: 'active',
     source: 'admin',
+    approved: true,
+    leftFrom: null,
     createdAt: new Date(),
   });
   sender = new NodeSender(node, client, 5_000);

@@ -22,7 +22,12 @@ export interface NodeConfig {
   /** Sent with every request to the node. Values are secrets. */
   readonly headers: Readonly<Record<string, string>>;
   readonly state: 'active' | 'draining' | 'removing' | 'removed';
-  readonly source: 'admin' | 'env';
+  /** By hand, the setting NODES, a file or a node explorer; see src/discovery. */
+  readonly source: 'admin' | 'env' | 'file' | 'explorer';
+  /** Whether it may have callers' data. */
+  readonly approved: boolean;
+  /** The state it had when its source listed it no more; null for one that is listed, or belongs to no list. */
+  readonly leftFrom: NodeConfig['state'] | null;
   readonly createdAt: Date;
 }
 
@@ -48,6 +53,9 @@ export interface NodeSummary {
 
 /** After so many probes in a row without an answer a node counts as down; a refused connection is certain at once. */
 const MISSED_PROBES = 2;
+
+const NO_CONTAINERS: ReadonlyMap<string, ContainerInfo> = new Map();
+const NO_FEATURES: ReadonlySet<NodeFeature> = new Set();
 
 /**
  * A registered node and what is known of it right now. It answers predicates; whoever chooses asks only those.
@@ -88,18 +96,19 @@ export class FleetNode {
     return this.lastInfo;
   }
 
+  /** What it offers to callers: nothing before an operator has approved it. Stays the same object until it changes. */
   get containers(): ReadonlyMap<string, ContainerInfo> {
-    return this.containersById;
+    return this.config.approved ? this.containersById : NO_CONTAINERS;
   }
 
-  /** What it can do that not every node can; nothing until it was asked once. Stays the same object until it changes. */
+  /** What it can do for callers that not every node can; nothing until it was asked once. Stays the same until it changes. */
   get features(): ReadonlySet<NodeFeature> {
-    return this.knownFeatures;
+    return this.config.approved ? this.knownFeatures : NO_FEATURES;
   }
 
   /** Whether it can serve a call that not every version, or not a node without a chain, can. */
   supports(feature: NodeFeature): boolean {
-    return this.knownFeatures.has(feature);
+    return this.features.has(feature);
   }
 
   /** Whether this replica may work with the node right now. */
@@ -109,12 +118,14 @@ export class FleetNode {
 
   /** May it be given new jobs by this replica, as far as lease, health and the operator go? */
   get available(): boolean {
-    return this.leased && this.health === 'up' && this.config.state === 'active';
+    const { approved, state } = this.config;
+    return this.leased && this.health === 'up' && state === 'active' && approved;
   }
 
   /** Why it may not; undefined if it may. */
   get whyUnavailable(): string | undefined {
-    const { state } = this.config;
+    const { state, approved } = this.config;
+    if (!approved) return 'an operator has to approve it first';
     if (state !== 'active') return state === 'draining' ? 'it is draining' : 'it is being removed';
     if (!this.leased) return 'no replica holds its lease right now';
     if (this.health === 'unknown') return 'it was not looked at yet';
@@ -126,7 +137,7 @@ export class FleetNode {
    * The first one has to be external for the job to be accepted (docs/protocol.md §1).
    */
   prefixOf(containers: readonly string[]): number {
-    const missing = containers.findIndex((id) => !this.containersById.has(id));
+    const missing = containers.findIndex((id) => !this.containers.has(id));
     return missing === -1 ? containers.length : missing;
   }
 

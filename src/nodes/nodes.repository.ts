@@ -13,10 +13,10 @@ export interface StoredNode {
 }
 
 /** What a new node starts with. */
-export type NodeDraft = Omit<NodeConfig, 'id' | 'createdAt' | 'state'> & { readonly id: string };
+export type NodeDraft = Omit<NodeConfig, 'id' | 'createdAt' | 'state' | 'leftFrom'> & { readonly id: string };
 
 /** What may change about a node. */
-export type NodeChange = Partial<Omit<NodeConfig, 'id' | 'createdAt' | 'source'>>;
+export type NodeChange = Partial<Omit<NodeConfig, 'id' | 'createdAt'>>;
 
 @Injectable()
 export class NodesRepository {
@@ -48,6 +48,43 @@ export class NodesRepository {
     );
   }
 
+  /** Of each of these URLs the node that was removed last, if one was. */
+  async lastRemoved(urls: readonly string[]): Promise<NodeConfig[]> {
+    if (urls.length === 0) return [];
+    const rows = await this.database.node.findMany({
+      where: { url: { in: [...urls] }, state: 'removed' },
+      orderBy: { updatedAt: 'desc' },
+      distinct: ['url'],
+    });
+    return rows.map(configOf);
+  }
+
+  /** `active` or `draining` → `removing`, for its source does not list it any more. @returns undefined if it is neither */
+  async markLeft({ id, state }: NodeConfig): Promise<NodeConfig | undefined> {
+    if (state !== 'active' && state !== 'draining') return undefined;
+    const where = { id, state, leftFrom: null };
+    const data = { state: 'removing', leftFrom: state } as const;
+    const [row] = await this.database.node.updateManyAndReturn({ where, data });
+    return row === undefined ? undefined : configOf(row);
+  }
+
+  /**
+   * Back to the state that it had when it left.
+   * @returns undefined if it is back already, or another node has its URL by now
+   */
+  async bringBack(
+    { id, leftFrom }: NodeConfig,
+    source: NodeConfig['source'],
+  ): Promise<NodeConfig | undefined> {
+    if (leftFrom === null) return undefined;
+    return unlessUrlTaken(async () => {
+      const where = { id, leftFrom };
+      const data = { state: leftFrom, leftFrom: null, source };
+      const [row] = await this.database.node.updateManyAndReturn({ where, data });
+      return row === undefined ? undefined : configOf(row);
+    });
+  }
+
   async saveSnapshot(id: string, snapshot: NodeInfo): Promise<void> {
     await this.database.node.update({
       where: { id },
@@ -60,7 +97,7 @@ export class NodesRepository {
 /** Prisma's code for a violated unique constraint. */
 const UNIQUE_VIOLATION = 'P2002';
 
-async function unlessUrlTaken<T>(write: () => Promise<T>): Promise<T | undefined> {
+async function unlessUrlTaken<T>(write: () => Promise<T | undefined>): Promise<T | undefined> {
   try {
     return await write();
   } catch (error) {
@@ -88,6 +125,8 @@ function configOf(row: Node): NodeConfig {
     headers: row.headers as Record<string, string>,
     state: row.state,
     source: row.source as NodeConfig['source'],
+    approved: row.approved,
+    leftFrom: row.leftFrom,
     createdAt: row.createdAt,
   };
 }

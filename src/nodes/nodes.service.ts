@@ -1,8 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Injectable, Logger } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
-import { SettingsError } from '../config/settings.js';
-import { GatewayError, messageOf } from '../errors.js';
+import { GatewayError } from '../errors.js';
 import { Fleet } from './fleet.js';
 import type { FleetNode, NodeConfig } from './node.js';
 import { normaliseNodeUrl } from './node-url.js';
@@ -19,6 +18,9 @@ export interface NodeWishes {
   readonly headers?: Record<string, string> | undefined;
 }
 
+/** What an operator has said of a node goes before what its source says. */
+const BY_HAND = { source: 'admin', leftFrom: null } as const;
+
 /** Registers and changes nodes: first in the store, then in the fleet. */
 @Injectable()
 export class NodesService {
@@ -29,21 +31,6 @@ export class NodesService {
     private readonly repository: NodesRepository,
     private readonly broadcast: Broadcast,
   ) {}
-
-  /** Takes the stored nodes into the fleet and registers those of the setting NODES that are new. */
-  async load(urls: readonly string[]): Promise<void> {
-    await this.reload();
-    for (const url of new Set(urls.map(settingUrl))) {
-      if ((await this.repository.byUrl(url)) !== undefined) continue;
-      try {
-        await this.register({ url }, 'env');
-      } catch (error) {
-        // Another replica that starts with the same list was faster.
-        if (!(error instanceof GatewayError) || error.code !== 'NODE_URL_TAKEN') throw error;
-        await this.reload();
-      }
-    }
-  }
 
   /** Makes the fleet as it is stored: other replicas may have changed it. */
   async reload(): Promise<void> {
@@ -65,6 +52,7 @@ export class NodesService {
   async register(
     wishes: NodeWishes & { readonly url: string },
     source: NodeConfig['source'],
+    approved = true,
   ): Promise<FleetNode> {
     const url = normaliseNodeUrl(wishes.url);
     const config = await this.repository.create({
@@ -76,17 +64,20 @@ export class NodesService {
       labels: wishes.labels ?? {},
       headers: wishes.headers ?? {},
       source,
+      approved,
     });
     if (config === undefined) throw urlTaken(url);
-    this.log.log({ node: config.name }, `Registered the node at ${config.url}`);
+    this.log.log({ node: config.name, source }, `Registered the node at ${config.url}`);
     return this.take(config);
   }
 
   /** @throws GatewayError NOT_FOUND, MALFORMED_REQUEST with field `url`, NODE_URL_TAKEN */
   async change(id: string, wishes: NodeWishes): Promise<FleetNode> {
-    this.find(id);
+    const { config } = this.find(id);
     const url = wishes.url === undefined ? undefined : normaliseNodeUrl(wishes.url);
-    return this.update(id, { ...wishes, url });
+    // Where it is now no source says any more.
+    const moved = url !== undefined && url !== config.url;
+    return this.update(id, { ...wishes, url, ...(moved ? BY_HAND : {}) });
   }
 
   /** No new jobs for the node; running ones are collected. @throws GatewayError NOT_FOUND */
@@ -95,16 +86,20 @@ export class NodesService {
     return node.config.state === 'removing' ? node : this.update(id, { state: 'draining' });
   }
 
-  /** Takes back a drain or a removal that is not complete. @throws GatewayError NOT_FOUND */
+  /**
+   * Takes back a drain or a removal that is not complete. One that its source lists no more counts as registered by hand from
+   * now on.
+   * @throws GatewayError NOT_FOUND
+   */
   async resume(id: string): Promise<FleetNode> {
-    this.find(id);
-    return this.update(id, { state: 'active' });
+    const { config } = this.find(id);
+    return this.update(id, { state: 'active', ...(config.leftFrom === null ? {} : BY_HAND) });
   }
 
   /** Drains the node; whoever runs its lane removes it once nothing of ours runs there. @throws GatewayError NOT_FOUND */
   async startRemoval(id: string): Promise<FleetNode> {
     this.find(id);
-    return this.update(id, { state: 'removing' });
+    return this.update(id, { state: 'removing', leftFrom: null });
   }
 
   /** Takes the node out of the fleet; its row stays for the history of its attempts. @throws GatewayError NOT_FOUND */
@@ -112,6 +107,51 @@ export class NodesService {
     const node = this.find(id);
     await this.update(id, { state: 'removed' });
     this.log.log({ node: node.config.name }, 'Removed the node');
+  }
+
+  /** It may have callers' data from now on. @throws GatewayError NOT_FOUND */
+  async approve(id: string): Promise<FleetNode> {
+    this.find(id);
+    return this.update(id, { approved: true });
+  }
+
+  /** Every stored node that is not removed; the fleet is brought up to date with them. */
+  async registered(): Promise<NodeConfig[]> {
+    await this.reload();
+    return this.fleet.nodes.map(({ config }) => config);
+  }
+
+  /** Of each of these URLs the node that was removed last, by URL. */
+  async lastRemoved(urls: readonly string[]): Promise<ReadonlyMap<string, NodeConfig>> {
+    return new Map((await this.repository.lastRemoved(urls)).map((node) => [node.url, node]));
+  }
+
+  /** Its source lists it no more: it drains, and is removed once nothing of ours runs there. */
+  async leave(node: NodeConfig): Promise<void> {
+    const config = await this.repository.markLeft(node);
+    if (config === undefined) return;
+    this.log.log({ node: config.name, source: config.source }, 'The node is not listed any more');
+    this.take(config);
+  }
+
+  /** It is listed again: it goes on as it was when it left. */
+  async comeBack(node: NodeConfig, source: NodeConfig['source']): Promise<void> {
+    const config = await this.repository.bringBack(node, source);
+    if (config === undefined) return;
+    this.log.log({ node: config.name, source }, 'The node is listed again');
+    this.take(config);
+  }
+
+  /** Another source lists it now. */
+  async moveTo({ id }: NodeConfig, source: NodeConfig['source']): Promise<void> {
+    if (this.fleet.get(id) !== undefined) await this.update(id, { source });
+  }
+
+  /** Approves every node of a source that waits for it. */
+  async approveAllOf(source: NodeConfig['source']): Promise<void> {
+    for (const { id, config } of this.fleet.nodes) {
+      if (config.source === source && !config.approved) await this.update(id, { approved: true });
+    }
   }
 
   /** @throws GatewayError NOT_FOUND */
@@ -134,15 +174,6 @@ export class NodesService {
     this.fleet.put(config);
     void this.broadcast.publish('nodes', [config.id]);
     return this.find(config.id);
-  }
-}
-
-/** @throws SettingsError that names the setting */
-function settingUrl(url: string): string {
-  try {
-    return normaliseNodeUrl(url);
-  } catch (error) {
-    throw new SettingsError([`NODES: expected URLs of nodes: ${messageOf(error)}`]);
   }
 }
 

@@ -80,6 +80,8 @@ function fleetNode(): FleetNode {
     headers: {},
     state: 'active',
     source: 'admin',
+    approved: true,
+    leftFrom: null,
     createdAt: new Date(),
   });
 }

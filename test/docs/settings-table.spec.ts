@@ -6,6 +6,8 @@ import { environmentSchema } from '../../src/config/settings.js';
 const WORDED: Readonly<Record<string, string>> = {
   DATABASE_URL: 'unset',
   REDIS_URL: 'unset',
+  NODES_FILE: 'unset',
+  NODE_EXPLORER_URL: 'unset',
   ADMIN_TOKEN: 'made at start',
   METRICS_TOKEN: 'unset',
   NODES: 'none',
