@@ -1,11 +1,4 @@
-import {
-  Catch,
-  HttpException,
-  Logger,
-  NotFoundException,
-  type ArgumentsHost,
-  type ExceptionFilter,
-} from '@nestjs/common';
+import { Catch, HttpException, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { GatewayError } from '../errors.js';
 import { BODY_LIMIT_BYTES } from '../protocol/job-request.js';
@@ -23,7 +16,7 @@ export class ErrorFilter implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {
     const request = host.switchToHttp().getRequest<FastifyRequest>();
     const reply = host.switchToHttp().getResponse<FastifyReply>();
-    const problem = wrongMethod(error, request, reply) ?? problemOf(error);
+    const problem = problemOf(error);
     if (problem.status >= 500)
       this.log.error({ err: error, path: request.url.split('?', 1)[0] }, problem.message);
     if (reply.sent) return;
@@ -50,16 +43,4 @@ function problemOf(error: unknown): Problem {
     return { status: error.getStatus(), code: 'HTTP_ERROR', message: error.message, params: {} };
   }
   return { status: 500, code: 'INTERNAL_ERROR', message: 'Internal server error', params: {} };
-}
-
-/** A path that exists, but not with this method. */
-function wrongMethod(error: unknown, request: FastifyRequest, reply: FastifyReply): Problem | undefined {
-  // Handlers throw GatewayErrors; this one says that there was no handler.
-  if (!(error instanceof NotFoundException)) return undefined;
-  const methods = request.server.routeTable.methodsOf(request.url);
-  if (methods.length === 0) return undefined;
-  const allow = methods.join(', ');
-  void reply.header('allow', allow);
-  const message = `${request.method} is not possible here; possible are ${allow}`;
-  return { status: 405, code: 'HTTP_ERROR', message, params: { methods } };
 }

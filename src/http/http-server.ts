@@ -13,12 +13,6 @@ import { requestIdOf } from './request-id.js';
 import { Routes } from './routes.js';
 import { setSecurityHeaders } from './security-headers.js';
 
-declare module 'fastify' {
-  interface FastifyInstance {
-    routeTable: Routes;
-  }
-}
-
 /** The head of a request, of which `id=` parameters are the largest part, as with a node; docs/protocol.md §1. */
 const HEAD_LIMIT_BYTES = 16_384;
 
@@ -76,7 +70,6 @@ export function createHttpAdapter(
   server.server.maxConnections = limits.maxConnections;
   server.removeAllContentTypeParsers();
   const routes = new Routes();
-  server.decorate('routeTable', routes);
   server.addHook('onRoute', ({ method, url }) => routes.add([method].flat(), url));
   server.addHook('onRequest', (request, reply, done) => {
     requests.add(reply.raw);
@@ -84,9 +77,14 @@ export function createHttpAdapter(
     void reply.header('x-request-id', request.id);
     done();
   });
-  // Fastify would refuse a content type that is none at all; a batch is taken with any, as a node does.
   server.addHook('onRequest', (request, reply, done) => {
     setSecurityHeaders(reply.raw, request.url);
+    const allowed = routes.insteadOf(request.method, request.url, !request.is404);
+    if (allowed === undefined) done();
+    else refuseMethod(request, reply, allowed);
+  });
+  // Fastify would refuse a content type that is none at all; a batch is taken with any, as a node does.
+  server.addHook('onRequest', (request, _reply, done) => {
     const given = request.raw.headers['content-type'];
     if (given !== undefined && !/^[\w.!#$&^+-]+\/[\w.!#$&^+-]+\s*(?:;|$)/.test(given)) {
       request.raw.headers['content-type'] = 'application/octet-stream';
@@ -109,6 +107,18 @@ function measure(request: FastifyRequest, { raw }: FastifyReply, metrics: Metric
     const status = raw.writableFinished ? String(raw.statusCode) : 'aborted';
     metrics.requestAnswered(request.method, route, status, performance.now() - startedAt);
   });
+}
+
+/** A path that exists, but not with this method. */
+function refuseMethod(request: FastifyRequest, reply: FastifyReply, methods: readonly string[]): void {
+  const allow = methods.join(', ');
+  const { type, body } = errorBody(request.url, {
+    status: 405,
+    code: 'HTTP_ERROR',
+    message: `${request.method} is not possible here; possible are ${allow}`,
+    params: { methods },
+  });
+  void reply.status(405).header('allow', allow).type(type).send(body);
 }
 
 const UNREADABLE: Readonly<Record<string, { status: number; error: string }>> = {

@@ -1,16 +1,26 @@
 import { expect, it } from 'vitest';
 import { Routes } from './routes.js';
 
-it('knows the methods of a path, parameters and the rest of a path included', () => {
-  const routes = new Routes();
-  routes.add(['GET', 'HEAD'], '/admin/nodes/:id');
-  routes.add(['DELETE'], '/admin/nodes/:id');
-  routes.add(['GET'], '/openapi.json');
-  routes.add(['GET'], '/files/*');
-  expect(routes.methodsOf('/admin/nodes/x?force=true')).toEqual(['DELETE', 'GET', 'HEAD']);
-  expect(routes.methodsOf('/admin/nodes/x/y')).toEqual([]);
-  expect(routes.methodsOf('/admin/nodes/')).toEqual([]);
-  expect(routes.methodsOf('/openapi.json')).toEqual(['GET']);
-  expect(routes.methodsOf('/openapiXjson')).toEqual([]);
-  expect(routes.methodsOf('/files/a/b.js')).toEqual(['GET']);
+const routes = new Routes();
+routes.add(['GET', 'HEAD'], '/admin/jobs/:id');
+routes.add(['DELETE'], '/admin/jobs/:id');
+routes.add(['POST'], '/admin/jobs/retry');
+routes.add(['GET'], '/openapi.json');
+routes.add(['GET'], '/files/*');
+
+it.each([
+  ['PUT', '/admin/jobs/x?force=true', 'DELETE GET HEAD'],
+  ['PUT', '/admin/jobs/x/y', undefined],
+  ['PUT', '/admin/jobs/', undefined],
+  ['POST', '/openapi.json', 'GET'],
+  ['POST', '/openapiXjson', undefined],
+  ['POST', '/files/a/b.js', 'GET'],
+])('%s %s: %s', (method, url, instead) => {
+  expect(routes.insteadOf(method, url, false)?.join(' ')).toBe(instead);
+});
+
+it('a path without parameters goes before one with', () => {
+  expect(routes.insteadOf('GET', '/admin/jobs/retry', true)).toEqual(['POST']);
+  expect(routes.insteadOf('POST', '/admin/jobs/retry', true)).toBeUndefined();
+  expect(routes.insteadOf('GET', '/admin/jobs/x', true)).toBeUndefined();
 });

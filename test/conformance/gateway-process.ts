@@ -22,9 +22,13 @@ export class GatewayProcess {
 
   /**
    * @param nodes URLs of the nodes to register
+   * @param environment further settings
    * @throws Error when it does not start to listen
    */
-  static async start(nodes: readonly string[]): Promise<GatewayProcess> {
+  static async start(
+    nodes: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<GatewayProcess> {
     const dataDir = await mkdtemp(join(tmpdir(), 'infernet-gateway-conformance-'));
     const database = await ownDatabase(process.env['DATABASE_URL']);
     const child = spawn(process.execPath, [join(ROOT, 'dist/main.js')], {
@@ -36,6 +40,7 @@ export class GatewayProcess {
         DATABASE_URL: database?.url ?? '',
         LOG_LEVEL: 'warn',
         NODES: nodes.join(','),
+        ...environment,
       },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
