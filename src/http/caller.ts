@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net';
+import { GatewayError } from '../errors.js';
 
 const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
@@ -23,27 +24,41 @@ export function addressToForward(address: string): string {
 
 /**
  * Who is asking, as one text: callers see only their own jobs. Today that is the peer's address (or, behind a
- * trusted proxy, the forwarded one), with IPv4-mapped IPv6 addresses written as IPv4. All loopback addresses are
- * one caller, because `localhost` alternates between ::1 and 127.0.0.1.
+ * trusted proxy, the forwarded one) in one spelling: without a port, IPv4-mapped IPv6 addresses as IPv4, other IPv6
+ * addresses in their shortest form. All loopback addresses are one caller, because `localhost` alternates between ::1
+ * and 127.0.0.1.
  *
  * @param address what Fastify found to be the peer, `TRUST_PROXY` considered
+ * @throws GatewayError MALFORMED_REQUEST when a trusted proxy forwarded something that is no address: whatever it
+ *   meant, a text that anybody may choose must not name a caller
  */
 export function callerOf(address: string): string {
   const plain = plainAddress(address);
+  if (plain === undefined) {
+    throw new GatewayError('MALFORMED_REQUEST', 'X-Forwarded-For does not hold an IP address', {
+      field: 'x-forwarded-for',
+    });
+  }
   return isIn(LOOPBACK, plain) ? 'loopback' : plain;
 }
 
 /** Whether a node would take a status from there. */
 export function isLocal(address: string): boolean {
   const plain = plainAddress(address);
-  return isIn(LOOPBACK, plain) || isIn(LOCAL, plain);
+  return plain !== undefined && (isIn(LOOPBACK, plain) || isIn(LOCAL, plain));
 }
 
-function plainAddress(address: string): string {
-  return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address.toLowerCase();
+/** An address without a port, in one spelling (RFC 5952); undefined for what is no address. */
+function plainAddress(address: string): string | undefined {
+  const bare = /^(?:\[([^\]]+)\]|(\d+\.\d+\.\d+\.\d+))(?::\d+)?$/.exec(address);
+  const unported = bare?.[1] ?? bare?.[2] ?? address;
+  const plain = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(unported)?.[1] ?? unported;
+  if (isIP(plain) !== 6) return isIP(plain) === 4 ? plain : undefined;
+  // One with a zone, which no URL can hold, stays as it is.
+  const url = `http://[${plain}]`;
+  return URL.canParse(url) ? new URL(url).hostname.slice(1, -1) : plain.toLowerCase();
 }
 
 function isIn(list: BlockList, address: string): boolean {
-  const version = isIP(address);
-  return version !== 0 && list.check(address, version === 4 ? 'ipv4' : 'ipv6');
+  return list.check(address, isIP(address) === 4 ? 'ipv4' : 'ipv6');
 }

@@ -183,5 +183,5 @@ export const readJobs = apiCall({
       },
     },
   },
-  errors: ['DATABASE_UNAVAILABLE'],
+  errors: ['MALFORMED_REQUEST', 'DATABASE_UNAVAILABLE'],
 });

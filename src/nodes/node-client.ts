@@ -75,6 +75,9 @@ const BEFORE_SENDING = new Set([
 /** Replies that are no results are not read beyond this. */
 export const SMALL_REPLY_BYTES = 1_048_576;
 export const CONNECT_TIMEOUT_MS = 3_000;
+/** A body that comes in more slowly than this is given up, after a start of so many ms; bytes in a ms. */
+const SLOWEST_BYTES_PER_MS = 16;
+const START_MS = 3_000;
 const KEEP_IDLE_MS = 3_000;
 const REQUESTS_PER_CONNECTION = 900;
 /** A reused connection that is slower than a new one by more than this stalls, in ms. */
@@ -235,7 +238,15 @@ export class NodeClient {
       const reply = await this.request(node, 'get_job', get);
       if (reply.statusCode !== 200) return readFailure(reply, await readText(reply, SMALL_REPLY_BYTES));
       const reader = new ResultRowReader(limits.maxRowBytes);
-      for await (const chunk of reply.body) for (const row of reader.push(chunk as Buffer)) onRow(row);
+      // A row that was asked for twice comes twice.
+      let rowsLeft = query.ids.length;
+      for await (const chunk of steady(reply)) {
+        for (const row of reader.push(chunk)) {
+          if (rowsLeft === 0) throw new JsonSyntaxError('no more rows than were asked for', 0);
+          rowsLeft -= 1;
+          onRow(row);
+        }
+      }
       reader.end();
       return { kind: 'complete' };
     } catch (error) {
@@ -333,7 +344,23 @@ export class NodeUnavailable extends Error {
   }
 }
 
-/** The body of a reply. @throws Error when it is too long, or breaks off */
+/**
+ * The body of a reply as it arrives. undici ends one that falls silent; this ends one that trickles, so that no node
+ * holds a request, and what waits for it, for ever.
+ */
+async function* steady(reply: Dispatcher.ResponseData): AsyncGenerator<Buffer> {
+  const startedAt = performance.now();
+  let size = 0;
+  for await (const chunk of reply.body) {
+    size += (chunk as Buffer).length;
+    if (performance.now() - startedAt > START_MS + size / SLOWEST_BYTES_PER_MS) {
+      throw new Error(`a reply that trickled: ${size} bytes`);
+    }
+    yield chunk as Buffer;
+  }
+}
+
+/** The body of a reply. @throws Error when it is too long, trickles, or breaks off */
 export async function readText(reply: Dispatcher.ResponseData, limitBytes: number): Promise<string> {
   return (await readBytes(reply, limitBytes)).toString();
 }
@@ -341,10 +368,10 @@ export async function readText(reply: Dispatcher.ResponseData, limitBytes: numbe
 async function readBytes(reply: Dispatcher.ResponseData, limitBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of reply.body) {
-    size += (chunk as Buffer).length;
+  for await (const chunk of steady(reply)) {
+    size += chunk.length;
     if (size > limitBytes) throw new Error(`a reply of more than ${limitBytes} bytes`);
-    chunks.push(chunk as Buffer);
+    chunks.push(chunk);
   }
   return Buffer.concat(chunks);
 }
