@@ -40,6 +40,8 @@ function nodeAt(url: string, headers: Record<string, string> = {}): FleetNode {
     headers,
     state: 'active',
     source: 'admin',
+    approved: true,
+    leftFrom: null,
     createdAt: new Date(),
   });
 }
