@@ -17,6 +17,7 @@ import { Readiness } from './health/readiness.js';
 import { createHttpAdapter } from './http/http-server.js';
 import { OpenRequests } from './http/open-requests.js';
 import { logRequests } from './http/request-log.js';
+import { traceRequests } from './http/request-spans.js';
 import { JobEvents } from './jobs/job-events.js';
 import { Lanes } from './lanes/lanes.js';
 import { LeasesRepository } from './lanes/leases.repository.js';
@@ -91,7 +92,9 @@ export async function startGateway(settings: Settings, log?: (line: string) => v
       { bodyParser: false, bufferLogs: true, abortOnError: false },
     );
     app.useLogger(app.get(Logger));
-    logRequests(app.getHttpAdapter().getInstance(), await app.resolve(PinoLogger));
+    const server = app.getHttpAdapter().getInstance();
+    logRequests(server, await app.resolve(PinoLogger));
+    traceRequests(server);
     maskHeaders(app.get(Fleet), secrets);
     await app.init();
     // The embedded server belongs to one gateway at a time, so nobody else can hold a lease.

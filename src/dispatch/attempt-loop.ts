@@ -4,6 +4,8 @@ import type { NodeFeature } from '../protocol/node-info.js';
 import type { FleetNode } from '../nodes/node.js';
 import type { SubmitReply } from '../nodes/node-client.js';
 import type { NodeSenders } from '../nodes/node-senders.js';
+import type { Traceparent } from '../tracing/tracing.js';
+import { beginAttemptSpan } from './attempt-span.js';
 import type { Attempt, AttemptEnding, AttemptStore } from './attempt-store.js';
 import type { JobNeeds } from './policy/placement.js';
 
@@ -36,6 +38,7 @@ export interface Trip {
   readonly shun: readonly string[];
   readonly body: Buffer;
   readonly attempt: Attempt;
+  readonly traceparent?: Traceparent | undefined;
   /** A node has answered it with a JSON 5xx on an earlier trip. */
   readonly erred: boolean;
   /** The application has its id: from now on the job can only end in a result. */
@@ -131,8 +134,7 @@ export class AttemptLoop {
         this.guide.notAccepted(attempt, trip.containers, false);
         return { kind: 'abandoned' };
       }
-      const body = withNodeJobId(trip.body, attempt.id);
-      const reply = await this.senders.submit(node, body);
+      const reply = await this.attempt(trip, attempt, node);
       if (reply.kind === 'accepted') return this.takeAccepted(trip, attempt, reply.id);
       if (reply.kind === 'unclear') {
         this.guide.unclear(attempt);
@@ -174,6 +176,18 @@ export class AttemptLoop {
       if (!moved) this.guide.notAccepted(next, trip.containers, false);
     }
     return moved;
+  }
+
+  private async attempt(
+    { body, traceparent }: Trip,
+    attempt: Attempt,
+    node: FleetNode,
+  ): Promise<SubmitReply> {
+    const span = beginAttemptSpan(traceparent, attempt, node);
+    const reply = await this.senders.submit(node, withNodeJobId(body, attempt.id), span);
+    const { kind } = reply;
+    span?.end({ 'infernet.attempt.outcome': kind }, kind === 'accepted' ? undefined : kind);
+    return reply;
   }
 
   private async takeAccepted(

@@ -1,3 +1,4 @@
+import type { Traceparent } from '../tracing/tracing.js';
 import type { Decision, JobNeeds } from './policy/placement.js';
 
 /**
@@ -19,6 +20,8 @@ export interface NewJob extends JobNeeds {
   readonly requiresProof: boolean;
   /** The JSON object for a node, without an id. */
   readonly body: Buffer;
+  /** Where the request that handed it in stands in a trace; kept with the job. */
+  readonly traceparent?: Traceparent | undefined;
 }
 
 /** One try of one job on one node. `id` is the node-side id that the gateway sends. */
@@ -41,6 +44,7 @@ export type Claim = Pick<Attempt, 'jobId' | 'nodeId' | 'fence' | 'decision'>;
 export interface ClaimedJob {
   readonly attempt: Attempt;
   readonly body: Buffer;
+  readonly traceparent?: Traceparent | undefined;
 }
 
 /** How an attempt ended that left its job unfinished. */

@@ -9,8 +9,9 @@ import { Fleet } from '../nodes/fleet.js';
 import { NodeSenders } from '../nodes/node-senders.js';
 import type { FleetNode } from '../nodes/node.js';
 import { isDatabaseUnavailable } from '../persistence/database-errors.js';
+import { beginSpan, type Traceparent } from '../tracing/tracing.js';
 import { AttemptLoop, tripOf, type Trip, type TripGuide, type TripOutcome } from './attempt-loop.js';
-import { AttemptStore, type Attempt, type JobKind, type NewJob } from './attempt-store.js';
+import { AttemptStore, type Attempt, type ClaimedJob, type JobKind, type NewJob } from './attempt-store.js';
 import { Reservations, type Place } from './places.js';
 import type { Explanation, PairSummary } from './policy/explain.js';
 import type { SavedLane } from './policy/kinds.js';
@@ -33,6 +34,7 @@ export interface DeliveredJob {
   readonly containers: readonly string[];
   /** Whether the node said that it has the job; if not, it may. */
   readonly certain: boolean;
+  readonly traceparent?: Traceparent | undefined;
 }
 
 export interface DispatcherEvents {
@@ -173,7 +175,8 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
       return ACKNOWLEDGED;
     }
     this.log.debug({ jobId: job.id, attemptId: attempt.id }, 'The job is stored and goes to a node');
-    const trip: Trip = { ...tripOf(job, attempt, job.body), acknowledged: false };
+    const { traceparent } = job;
+    const trip: Trip = { ...tripOf(job, attempt, job.body), acknowledged: false, traceparent };
     this.metrics.jobPlaced(Date.now() - arrivedAt(job.id));
     const submission = await answerBy(trip, this.follow(trip), deadline);
     if (submission.kind === 'acknowledged') this.metrics.jobAccepted();
@@ -434,7 +437,9 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
         this.emit('claimed', job.id);
         if (claimed.attempt.number === 1) this.metrics.jobPlaced(Date.now() - arrivedAt(job.id));
         const erred = this.erred.delete(job.id);
-        const trip = { ...tripOf(job, claimed.attempt, claimed.body), erred };
+        traceWait(claimed);
+        const { traceparent } = claimed;
+        const trip = { ...tripOf(job, claimed.attempt, claimed.body), erred, traceparent };
         await this.follow(trip).catch(() => undefined);
         return;
       }
@@ -472,11 +477,23 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   private announce(trip: Trip, end: TripOutcome): void {
     const { jobId, containers } = trip;
     this.logEnd(jobId, end);
-    if (end.kind === 'delivered') this.emit('delivered', { ...end, containers });
+    const { traceparent } = trip;
+    if (end.kind === 'delivered') this.emit('delivered', { ...end, containers, traceparent });
     if (end.kind !== 'held') return;
     if (end.erred) this.erred.add(jobId);
     const { features, shun } = trip;
     this.hold([{ id: jobId, containers, features, avoid: [...trip.avoid, ...end.refusedBy], shun }]);
     this.emit('queued', jobId);
   }
+}
+
+/** A job's wait for its first node, after the fact: whoever held it before may be gone. */
+function traceWait({ attempt, traceparent }: ClaimedJob): void {
+  if (traceparent === undefined || attempt.number !== 1) return;
+  const startedAt = arrivedAt(attempt.jobId);
+  beginSpan('wait for a node', {
+    parent: traceparent,
+    startedAt,
+    attributes: { 'infernet.job.id': attempt.jobId },
+  })?.end();
 }

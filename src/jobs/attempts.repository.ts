@@ -33,6 +33,7 @@ interface ClaimRow {
   readonly id: string | null;
   readonly number: number | null;
   readonly body: Uint8Array | null;
+  readonly traceparent: string | null;
 }
 
 /** Why a job may not go again: it has failed too often, or its deadline has passed. */
@@ -215,17 +216,18 @@ export class AttemptsRepository extends AttemptStore {
           ${jobs.map((job) => job.caller)}::text[],
           ${jobs.map((job) => JSON.stringify(job.containers))}::text[],
           ${jobs.map((job) => job.requiresProof)}::bool[],
+          ${jobs.map((job) => job.traceparent ?? null)}::text[],
           ${items.map(({ first }) => first?.nodeId ?? null)}::uuid[],
           ${items.map(({ first }) => first?.fence ?? null)}::int[],
           ${items.map(({ first }) => storedDecision(first))}::text[],
           ${bodies.offsets}::int[],
           ${bodies.lengths}::int[]
-        ) AS t(id, kind, caller, containers, requires_proof, node_id, fence, decision, at, length)
+        ) AS t(id, kind, caller, containers, requires_proof, traceparent, node_id, fence, decision, at, length)
         LEFT JOIN nodes ON nodes.id = t.node_id AND lease_fence = fence AND lease_until > now()),
       job AS (
-        INSERT INTO jobs (id, kind, caller, state, containers, requires_proof, deadline_at)
+        INSERT INTO jobs (id, kind, caller, state, containers, requires_proof, traceparent, deadline_at)
         SELECT id, kind::job_kind, caller, (CASE WHEN sent THEN 'sending' ELSE 'queued' END)::job_state,
-               ARRAY(SELECT json_array_elements_text(containers::json)), requires_proof,
+               ARRAY(SELECT json_array_elements_text(containers::json)), requires_proof, traceparent,
                now() + make_interval(secs => ${this.settings.jobDeadline}::float8 / 1000)
         FROM input WHERE sent OR kind <> 'stream'),
       packed AS (SELECT ${bodies.all}::bytea AS bodies),
@@ -253,7 +255,7 @@ export class AttemptsRepository extends AttemptStore {
         LEFT JOIN nodes ON nodes.id = t.node_id AND lease_fence = fence AND lease_until > now()),
       won AS (
         UPDATE jobs SET state = 'sending' FROM input
-        WHERE jobs.id = input.job_id AND jobs.state = 'queued' AND leased RETURNING jobs.id, jobs.generation),
+        WHERE jobs.id = input.job_id AND jobs.state = 'queued' AND leased RETURNING jobs.id, jobs.generation, jobs.traceparent),
       before AS (
         SELECT won.id AS job_id, won.generation, coalesce(max(attempts.number), 0) AS number
         FROM won LEFT JOIN attempts ON attempts.job_id = won.id GROUP BY won.id, won.generation),
@@ -263,7 +265,8 @@ export class AttemptsRepository extends AttemptStore {
                ${this.settings.egressGroup}, decision::jsonb
         FROM input JOIN before USING (job_id)
         RETURNING id, job_id, number)
-      SELECT input.job_id, leased, attempt.id, number, body FROM input
+      SELECT input.job_id, leased, attempt.id, number, body, won.traceparent FROM input
+      LEFT JOIN won ON won.id = input.job_id
       LEFT JOIN attempt ON attempt.job_id = input.job_id
       LEFT JOIN job_requests ON job_requests.job_id = attempt.job_id`;
     const byJob = new Map(rows.map((row) => [row.job_id, row]));
@@ -274,6 +277,7 @@ export class AttemptsRepository extends AttemptStore {
       return {
         attempt: { id: row.id, jobId, nodeId, number: row.number, fence },
         body: Buffer.from(row.body),
+        traceparent: row.traceparent ?? undefined,
       };
     });
   }

@@ -16,6 +16,7 @@ export interface OpenAttempt {
   /** When the node accepted it, or it was made. */
   readonly since: Date;
   readonly egressGroup: string;
+  readonly traceparent?: string | undefined;
 }
 
 /** In SQL, the `features` of a job's needs. */
@@ -67,7 +68,7 @@ export class JobsRepository {
   async openOn(nodeIds: readonly string[]): Promise<OpenAttempt[]> {
     const rows = await this.database.attempt.findMany({
       where: { nodeId: { in: [...nodeIds] }, finishedAt: null, state: { in: ['sending', 'running'] } },
-      include: { job: { select: { containers: true, kind: true } } },
+      include: { job: { select: { containers: true, kind: true, traceparent: true } } },
     });
     return rows.map(
       ({ id, jobId, nodeId, number, state, nodeJobId, acceptedAt, createdAt, egressGroup, job }) => ({
@@ -78,6 +79,7 @@ export class JobsRepository {
         nodeJobId: nodeJobId ?? id,
         since: acceptedAt ?? createdAt,
         egressGroup,
+        traceparent: job.traceparent ?? undefined,
       }),
     );
   }

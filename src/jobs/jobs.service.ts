@@ -8,6 +8,7 @@ import type { NodeFeature } from '../protocol/node-info.js';
 import { isDelegated, type Submission } from '../protocol/submission.js';
 import { SubscriptionsService } from '../subscriptions/subscriptions.service.js';
 import { isRecordableId } from '../protocol/status-request.js';
+import { currentTraceparent } from '../tracing/tracing.js';
 import { JobEvents } from './job-events.js';
 import { JobsRepository } from './jobs.repository.js';
 import { RecordedStatusesRepository } from './recorded-statuses.repository.js';
@@ -48,7 +49,8 @@ export class JobsService {
     const refused = this.fleet.refusalFor(request.containers, features);
     if (refused !== undefined) return { refusal: { status: 405, ...refused } };
     const id = uuidv7();
-    const submission = await this.dispatcher.submit({ ...request, id, caller, features });
+    const traceparent = currentTraceparent();
+    const submission = await this.dispatcher.submit({ ...request, id, caller, features, traceparent });
     return submission.kind === 'refused' ? { refusal: submission.refusal } : { receipt: { id } };
   }
 

@@ -52,7 +52,16 @@ export class Lane {
    * Goes on with an attempt that an earlier holder of the lease left open. The node is asked before anything is
    * sent again: an attempt that was being sent may have arrived.
    */
-  takeUp({ attempt, jobKind, containers, nodeJobId, since, state, egressGroup }: OpenAttempt): void {
+  takeUp({
+    attempt,
+    jobKind,
+    containers,
+    nodeJobId,
+    since,
+    state,
+    egressGroup,
+    traceparent,
+  }: OpenAttempt): void {
     const { lease } = this.node;
     if (lease === undefined) return;
     const job = {
@@ -61,6 +70,7 @@ export class Lane {
       containers,
       nodeJobId,
       certain: state === 'running',
+      traceparent,
     };
     this.collector.watch(job, since.getTime(), egressGroup === this.egressGroup);
   }

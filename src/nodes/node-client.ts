@@ -5,6 +5,7 @@ import { NoMetrics, type Metrics, type ReplyOutcome } from '../metrics/metrics.j
 import { lacksChain, parseChain, parseNodeInfo, type NodeInfo } from '../protocol/node-info.js';
 import { JsonSyntaxError } from '../protocol/raw-json.js';
 import type { NodeRoute, RateBudget, RateHeaders } from './rate-budget.js';
+import type { Traceparent } from '../tracing/tracing.js';
 import { ResultRowReader, type OversizeRow, type ResultRow } from '../protocol/result-rows.js';
 
 /** A node as the client has to know it. */
@@ -155,8 +156,13 @@ export class NodeClient {
   }
 
   /** POST /api/jobs with the exact bytes of `body`. Never throws for what a node does. */
-  async submit(node: NodeTarget, body: Buffer, timeoutMs: number): Promise<SubmitReply> {
-    const answer = await this.post(node, body, timeoutMs);
+  async submit(
+    node: NodeTarget,
+    body: Buffer,
+    timeoutMs: number,
+    traceparent?: Traceparent,
+  ): Promise<SubmitReply> {
+    const answer = await this.post(node, body, timeoutMs, traceparent);
     return 'kind' in answer ? answer : readSubmitReply(answer.reply, answer.text);
   }
 
@@ -167,14 +173,19 @@ export class NodeClient {
   }
 
   /** POST /api/jobs/batch with the exact bytes of each body. Never throws for what a node does. */
-  async submitBatch(node: NodeTarget, bodies: readonly Buffer[], timeoutMs: number): Promise<BatchReply> {
+  async submitBatch(
+    node: NodeTarget,
+    bodies: readonly Buffer[],
+    timeoutMs: number,
+    traceparent?: Traceparent,
+  ): Promise<BatchReply> {
     const body = Buffer.concat(
       bodies.flatMap((item, index) => [index === 0 ? OPEN : COMMA, item]).concat(CLOSE),
     );
     let reply: Dispatcher.ResponseData;
     let text: string;
     try {
-      const headers = { 'content-type': 'application/json' };
+      const headers = jsonHeaders(traceparent);
       const post = { method: 'POST', path: '/api/jobs/batch', body, headers, timeoutMs } as const;
       reply = await this.request(node, 'create_job_batch', post);
       text = await readText(reply, SMALL_REPLY_BYTES);
@@ -264,8 +275,9 @@ export class NodeClient {
     node: NodeTarget,
     body: Buffer,
     timeoutMs: number,
+    traceparent?: Traceparent,
   ): Promise<{ reply: Dispatcher.ResponseData; text: string } | NodeFailure> {
-    const headers = { 'content-type': 'application/json' };
+    const headers = jsonHeaders(traceparent);
     try {
       const post = { method: 'POST', path: '/api/jobs', body, headers, timeoutMs } as const;
       const reply = await this.request(node, 'create_job', post);
@@ -311,6 +323,10 @@ export class NodeClient {
       throw error;
     }
   }
+}
+
+export function jsonHeaders(traceparent: Traceparent | undefined): Record<string, string> {
+  return { 'content-type': 'application/json', ...(traceparent === undefined ? {} : { traceparent }) };
 }
 
 function outcomeOf(status: number): ReplyOutcome {

@@ -1,9 +1,12 @@
 import { performance } from 'node:perf_hooks';
 import type { FleetNode } from './node.js';
-import type { BatchReply, NodeClient, SubmitReply } from './node-client.js';
+import { isSampled, type TracedSpan, type Traceparent } from '../tracing/tracing.js';
+import type { NodeClient, SubmitReply } from './node-client.js';
+import { beginRequestSpan, endRequestSpan } from './request-span.js';
 
 interface Entry {
   readonly body: Buffer;
+  readonly span?: TracedSpan | undefined;
   readonly resolve: (reply: SubmitReply) => void;
 }
 
@@ -39,9 +42,9 @@ export class NodeSender {
   ) {}
 
   /** Sends the exact bytes of one submission. Never rejects. */
-  submit(body: Buffer): Promise<SubmitReply> {
+  submit(body: Buffer, span?: TracedSpan): Promise<SubmitReply> {
     return new Promise((resolve) => {
-      this.waiting.push({ body, resolve });
+      this.waiting.push({ body, span, resolve });
       if (this.soon) return;
       this.soon = true;
       // Jobs that were committed together get here in the same turn of the event loop and go together.
@@ -106,7 +109,9 @@ export class NodeSender {
     const [only] = entries;
     if (entries.length === 1 && only !== undefined) return this.deliverAlone(only);
     const bodies = entries.map(({ body }) => body);
-    const reply: BatchReply = await this.client.submitBatch(this.node, bodies, this.timeoutMs);
+    const reply = await this.traced('/api/jobs/batch', entries, (traceparent) =>
+      this.client.submitBatch(this.node, bodies, this.timeoutMs, traceparent),
+    );
     if (reply.kind === 'items') {
       entries.forEach(({ resolve }, index) => resolve(reply.items[index] as SubmitReply));
     } else if (reply.kind === 'error') {
@@ -126,14 +131,41 @@ export class NodeSender {
   }
 
   /** The route for one job may have run out of budget before the one for batches. */
-  private async deliverAlone({ body, resolve }: Entry): Promise<void> {
+  private async deliverAlone(entry: Entry): Promise<void> {
+    const { body, resolve } = entry;
     const now = performance.now();
     const { budget } = this.node;
     if (budget.waitMs('create_job', now) <= budget.waitMs('create_job_batch', now)) {
-      resolve(await this.client.submit(this.node, body, this.timeoutMs));
+      const answer = await this.traced('/api/jobs', [entry], (traceparent) =>
+        this.client.submit(this.node, body, this.timeoutMs, traceparent),
+      );
+      resolve(answer);
       return;
     }
-    const reply = await this.client.submitBatch(this.node, [body], this.timeoutMs);
+    const reply = await this.traced('/api/jobs/batch', [entry], (traceparent) =>
+      this.client.submitBatch(this.node, [body], this.timeoutMs, traceparent),
+    );
     resolve(reply.kind === 'items' ? (reply.items[0] as SubmitReply) : reply);
+  }
+
+  /**
+   * A request for several jobs belongs to the trace of the first one that is sampled, and has links to the others' spans,
+   * which get one to it.
+   */
+  private async traced<Reply extends { readonly kind: string }>(
+    path: string,
+    entries: readonly Entry[],
+    send: (traceparent: Traceparent | undefined) => Promise<Reply>,
+  ): Promise<Reply> {
+    const spans = entries.flatMap(({ span }) => span ?? []);
+    const first = spans.find(({ traceparent }) => isSampled(traceparent)) ?? spans[0];
+    if (first === undefined) return send(undefined);
+    const others = spans.filter((span) => span !== first);
+    const links = others.map(({ traceparent }) => traceparent);
+    const request = beginRequestSpan(path, this.node, first, { jobs: entries.length, links });
+    for (const other of others) if (request !== undefined) other.link(request.traceparent);
+    const reply = await send(request?.traceparent);
+    endRequestSpan(request, reply.kind);
+    return reply;
   }
 }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
 import { DelegationSender } from './delegation-sender.js';
+import type { TracedSpan } from '../tracing/tracing.js';
 import { Fleet } from './fleet.js';
 import type { FleetNode } from './node.js';
 import { NodeClient, type DelegationReply, type SubmitReply } from './node-client.js';
@@ -23,15 +24,15 @@ export class NodeSenders {
     });
   }
 
-  /** Sends the exact bytes of one submission, maybe together with others. Never rejects. */
-  submit(node: FleetNode, body: Buffer): Promise<SubmitReply> {
+  /** Sends the exact bytes of one submission, maybe together with others. Never rejects. @param span what the request is for */
+  submit(node: FleetNode, body: Buffer, span?: TracedSpan): Promise<SubmitReply> {
     const { client, settings } = this;
     let sender = this.senders.get(node.id);
     if (sender === undefined) {
       sender = new NodeSender(node, client, settings.submitTimeoutMs);
       this.senders.set(node.id, sender);
     }
-    return sender.submit(body);
+    return sender.submit(body, span);
   }
 
   /** Sends the exact bytes of one delegated subscription, alone. Never rejects. */

@@ -3,10 +3,12 @@ import { Agent, type Dispatcher } from 'undici';
 import { messageOf } from '../errors.js';
 import { JsonSyntaxError } from '../protocol/raw-json.js';
 import { StreamRowReader, type StreamRow } from '../protocol/stream-row.js';
+import type { TracedSpan, Traceparent } from '../tracing/tracing.js';
 import {
   CONNECT_TIMEOUT_MS,
   SMALL_REPLY_BYTES,
   failureOf,
+  jsonHeaders,
   rateHeadersOf,
   readFailure,
   readSubmitReply,
@@ -15,6 +17,7 @@ import {
   type NodeTarget,
   type SubmitReply,
 } from './node-client.js';
+import { beginRequestSpan, endRequestSpan } from './request-span.js';
 
 /** What became of asking a node for a stream. */
 export type StreamReply =
@@ -28,6 +31,13 @@ export type StreamRowReply =
   /** It answers, and does not know the job. */
   | { readonly kind: 'absent' }
   | NodeFailure;
+
+interface Request {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly body?: Buffer;
+  readonly traceparent?: Traceparent | undefined;
+}
 
 /** A request on behalf of somebody who waits. */
 export interface OnBehalf {
@@ -49,20 +59,13 @@ export class StreamClient {
   /**
    * POST /api/jobs/stream with the exact bytes of `body`. Never throws for what a node does; when the signal aborts, it
    * says `unclear`. The body's bytes are read no faster than they are taken.
+   * @param span what the request is for; its own span ends with the head of the answer
    */
-  async open(node: NodeTarget, body: Buffer, on: OnBehalf): Promise<StreamReply> {
-    try {
-      const reply = await this.request(node, { method: 'POST', path: '/api/jobs/stream', body }, on);
-      if (reply.statusCode === 200) {
-        const contentType = String(reply.headers['content-type'] ?? 'text/html; charset=utf-8');
-        return { kind: 'streaming', contentType, body: reply.body as AsyncIterable<Buffer> };
-      }
-      const answer = readSubmitReply(reply, await readText(reply, SMALL_REPLY_BYTES));
-      if (answer.kind !== 'accepted') return answer;
-      return { kind: 'unreachable', reason: `an id instead of a stream` };
-    } catch (error) {
-      return failureOf(error);
-    }
+  async open(node: NodeTarget, body: Buffer, on: OnBehalf, span?: TracedSpan): Promise<StreamReply> {
+    const request = beginRequestSpan('/api/jobs/stream', node, span);
+    const reply = await this.post(node, body, on, request?.traceparent);
+    endRequestSpan(request, reply.kind);
+    return reply;
   }
 
   /** GET /api/jobs?id=… for one stream. @param keepBytes a longer result is not kept */
@@ -88,9 +91,30 @@ export class StreamClient {
     await this.agent.destroy();
   }
 
+  private async post(
+    node: NodeTarget,
+    body: Buffer,
+    on: OnBehalf,
+    traceparent: Traceparent | undefined,
+  ): Promise<StreamReply> {
+    try {
+      const post = { method: 'POST', path: '/api/jobs/stream', body, traceparent } as const;
+      const reply = await this.request(node, post, on);
+      if (reply.statusCode === 200) {
+        const contentType = String(reply.headers['content-type'] ?? 'text/html; charset=utf-8');
+        return { kind: 'streaming', contentType, body: reply.body as AsyncIterable<Buffer> };
+      }
+      const answer = readSubmitReply(reply, await readText(reply, SMALL_REPLY_BYTES));
+      if (answer.kind !== 'accepted') return answer;
+      return { kind: 'unreachable', reason: `an id instead of a stream` };
+    } catch (error) {
+      return failureOf(error);
+    }
+  }
+
   private async request(
     node: NodeTarget,
-    { method, path, body }: { method: 'GET' | 'POST'; path: string; body?: Buffer },
+    { method, path, body, traceparent }: Request,
     { address, signal, timeoutMs }: OnBehalf,
   ): Promise<Dispatcher.ResponseData> {
     const { origin, pathname } = new URL(node.config.url);
@@ -100,7 +124,7 @@ export class StreamClient {
       path: (pathname === '/' ? '' : pathname) + path,
       method,
       body: body ?? null,
-      headers: headersFor(node, body === undefined ? {} : { 'content-type': 'application/json' }, address),
+      headers: headersFor(node, body === undefined ? {} : jsonHeaders(traceparent), address),
       signal,
       reset: true,
       headersTimeout: timeoutMs,

@@ -9,6 +9,7 @@ import type { FinishedAttempt } from '../jobs/results-store.js';
 import { NoMetrics, type Metrics } from '../metrics/metrics.js';
 import type { FleetNode } from '../nodes/node.js';
 import type { NodeClient, ResultsReply } from '../nodes/node-client.js';
+import { beginSpan, type TracedSpan } from '../tracing/tracing.js';
 import type { OversizeRow, ResultRow } from '../protocol/result-rows.js';
 import { firstPauseMs, nextPauseMs } from './poll-schedule.js';
 import { ReplySizes } from './reply-sizes.js';
@@ -365,11 +366,27 @@ export class Collector {
     watch.dueAt = Math.max(watch.dueAt, now + FAILURE_PAUSE_MS);
   }
 
+  /** From its acceptance until its end is committed; that it was seen to end is marked. */
+  private spanOf({ job, since }: Watch): TracedSpan | undefined {
+    const { traceparent, attempt } = job;
+    if (traceparent === undefined) return undefined;
+    const attributes = {
+      'infernet.job.id': attempt.jobId,
+      'infernet.attempt.id': attempt.id,
+      'infernet.node': this.node.config.name,
+    };
+    const span = beginSpan('run and collect', { parent: traceparent, startedAt: since, attributes });
+    span?.mark('end seen');
+    return span;
+  }
+
   /** Forgets the job once its end is committed; else it is asked about again. */
   private async conclude(watch: Watch, commit: () => Promise<void>): Promise<void> {
     const { id, jobId } = watch.job.attempt;
+    const span = this.spanOf(watch);
     try {
       await commit();
+      span?.end();
       this.watches.delete(id);
       if (this.attemptOf.get(jobId) === id) this.attemptOf.delete(jobId);
     } catch (error) {

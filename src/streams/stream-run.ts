@@ -3,6 +3,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Settings } from '../config/settings.js';
 import type { Attempt, AttemptEnding, AttemptStore, NewJob } from '../dispatch/attempt-store.js';
 import type { Refusal } from '../dispatch/attempt-loop.js';
+import { beginAttemptSpan } from '../dispatch/attempt-span.js';
 import type { Dispatcher } from '../dispatch/dispatcher.js';
 import type { Place } from '../dispatch/places.js';
 import { messageOf } from '../errors.js';
@@ -14,6 +15,7 @@ import type { FleetNode } from '../nodes/node.js';
 import type { StreamClient, StreamReply } from '../nodes/stream-client.js';
 import { isDatabaseUnavailable } from '../persistence/database-errors.js';
 import { withNodeJobId } from '../protocol/job-request.js';
+import type { TracedSpan } from '../tracing/tracing.js';
 import { verdictOf } from '../results/verdict.js';
 import { STATUS } from '../http/status.js';
 import { confirm, type Confirmation } from './confirmation.js';
@@ -91,6 +93,8 @@ export class StreamRun {
   private waitLeftMs: number;
   private place: Place | undefined;
   private attempt: Attempt | undefined;
+  /** Of the attempt that is under way, from asking its node until its end is known. */
+  private span: TracedSpan | undefined;
   /** Output has gone to the caller: the stream is bound to its node. */
   private relaying = false;
   /** Its end is decided, and committed or on its way to be. */
@@ -182,17 +186,27 @@ export class StreamRun {
 
   /** One attempt. @returns how it came to nothing; undefined if it is the end of the stream */
   private async turn(attempt: Attempt, place: Place): Promise<Miss | undefined> {
-    const { client, settings, fleet } = this.parts;
-    const node = fleet.get(place.nodeId);
+    const node = this.parts.fleet.get(place.nodeId);
     if (node === undefined) {
       place.leave('gone');
       return missOf({ kind: 'unreachable', reason: 'the node was removed' });
     }
-    const reply = await client.open(node, withNodeJobId(this.request.job.body, attempt.id), {
-      address: this.request.address,
-      signal: this.halting.signal,
-      timeoutMs: settings.submitTimeoutMs,
-    });
+    this.span = beginAttemptSpan(this.request.job.traceparent, attempt, node);
+    try {
+      const miss = await this.ask(node, attempt, place);
+      this.span?.end({}, this.halted?.reason ?? miss?.ending.state);
+      return miss;
+    } catch (error) {
+      this.span?.end({}, 'error');
+      throw error;
+    }
+  }
+
+  private async ask(node: FleetNode, attempt: Attempt, place: Place): Promise<Miss | undefined> {
+    const { client, settings } = this.parts;
+    const { job, address } = this.request;
+    const on = { address, signal: this.halting.signal, timeoutMs: settings.submitTimeoutMs };
+    const reply = await client.open(node, withNodeJobId(job.body, attempt.id), on, this.span);
     if (reply.kind !== 'streaming') {
       if (!this.isHalted()) place.leave('gone', reply.kind === 'unreachable' || reply.kind === 'unclear');
       return missOf(reply);
@@ -234,7 +248,10 @@ export class StreamRun {
   }
 
   private async pass(place: Place, output: Buffer): Promise<void> {
-    if (!this.relaying) place.started();
+    if (!this.relaying) {
+      place.started();
+      this.span?.mark('first output');
+    }
     this.relaying = true;
     this.kept.add(output);
     await this.listener.write(output);
@@ -368,7 +385,7 @@ export class StreamRun {
   }
 
   private handOver(attempt: Attempt, place: Place, nodeJobId: string): void {
-    const { containers } = this.request.job;
+    const { containers, traceparent } = this.request.job;
     this.settled = true;
     place.handOver();
     this.parts.dispatcher.emit('delivered', {
@@ -377,6 +394,7 @@ export class StreamRun {
       containers,
       nodeJobId,
       certain: true,
+      traceparent,
     });
   }
 

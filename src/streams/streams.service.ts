@@ -13,6 +13,7 @@ import { Fleet } from '../nodes/fleet.js';
 import { StreamClient } from '../nodes/stream-client.js';
 import type { JobRequest } from '../protocol/job-request.js';
 import type { NodeFeature } from '../protocol/node-info.js';
+import { currentTraceparent } from '../tracing/tracing.js';
 import { Listener, type Loss } from './listener.js';
 import { StreamPlaces } from './stream-places.js';
 import { StreamRun, type Halt, type StreamParts, type StreamRefusal } from './stream-run.js';
@@ -77,7 +78,9 @@ export class StreamsService implements StreamParts {
     const refused = this.fleet.refusalFor(request.containers, features);
     if (refused !== undefined) return { status: 405, ...refused };
     const id = uuidv7();
-    const job = { ...request, id, kind: 'stream', caller: from.caller, features, urgent: true } as const;
+    const { caller } = from;
+    const traceparent = currentTraceparent();
+    const job = { ...request, id, kind: 'stream', caller, features, urgent: true, traceparent } as const;
     const listener = new Listener(response, this.settings.streamStallMs, (loss) => run.halt(LOSSES[loss]));
     const run = new StreamRun(this, { job, address: from.address }, listener);
     const over = run.run();
