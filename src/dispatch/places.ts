@@ -36,6 +36,7 @@ export interface PlaceGuide {
     job: { attempt: Attempt; containers: readonly string[]; nodeJobId: string; certain: boolean },
     ending: Ending,
     unseenMs: number,
+    overtook: number,
   ): void;
   faulted(nodeId: string): void;
 }
@@ -82,7 +83,8 @@ export class Reservations {
       leave: (ending, fault = false) => {
         if (!leaves()) return;
         if (!isAccepted) return guide.notAccepted(attempt, containers, fault);
-        guide.ended({ attempt, containers, nodeJobId: id, certain: true }, ending, 0);
+        // What gave no output shows nothing of earlier jobs either: they may have ended without having been seen to.
+        guide.ended({ attempt, containers, nodeJobId: id, certain: true }, ending, 0, 0);
         if (fault) guide.faulted(spot.nodeId);
       },
       handOver: () => void leaves(),

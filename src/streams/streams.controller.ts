@@ -3,9 +3,12 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiCall } from '../http/api-call.js';
 import { addressToForward, callerOf } from '../http/caller.js';
 import { jsonBytes } from '../http/http-server.js';
-import { parseJobRequest } from '../protocol/job-request.js';
+import { isDelegated, parseSubmission } from '../protocol/submission.js';
 import { streamJob } from './stream-call.js';
 import { StreamsService } from './streams.service.js';
+
+/** In a node's words. */
+const NOT_FOR_SUBSCRIPTIONS = 'Streaming only supported for OffchainJob requests.';
 
 /** The node API's stream call; docs/protocol.md §1. */
 @Controller('api/jobs/stream')
@@ -15,16 +18,21 @@ export class StreamsController {
   @Post()
   @ApiCall(streamJob)
   async stream(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
-    const job = parseJobRequest(jsonBytes(request.body, request.headers['content-type']));
+    const job = parseSubmission(jsonBytes(request.body, request.headers['content-type']));
+    if (isDelegated(job)) return refuse(reply, 405, { error: NOT_FOR_SUBSCRIPTIONS });
     const from = { caller: callerOf(request.ip), address: addressToForward(request.ip) };
     const refusal = await this.streams.relay(job, from, reply.raw);
     // Else the relay has written to the connection itself, and Fastify must not.
     if (refusal === undefined) return void reply.hijack();
     const { status, error, params, retryAfterSeconds } = refusal;
     if (retryAfterSeconds !== undefined) void reply.header('retry-after', retryAfterSeconds);
-    void reply
-      .status(status)
-      .type('application/json')
-      .send(`${JSON.stringify({ error, params })}\n`);
+    return refuse(reply, status, { error, params });
   }
+}
+
+function refuse(reply: FastifyReply, status: number, body: object): void {
+  void reply
+    .status(status)
+    .type('application/json')
+    .send(`${JSON.stringify(body)}\n`);
 }

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
+import { delegatedBody } from '../../src/emulator/delegated.fixture.js';
 import { EmulatedNode } from '../../src/emulator/emulated-node.js';
 import { startTestGateway, type TestFleet } from '../support/gateway.js';
 import { jobView, QUICK, storyOf } from '../support/recovery.js';
@@ -271,6 +272,18 @@ describe('a stream that is refused', () => {
     await malformed.ended;
     expect(malformed.status).toBe(400);
     expect(malformed.text).toContain('"params":{"field":"data"}');
+  });
+
+  it('is for jobs: a delegated subscription gets the words of a node', async () => {
+    await start();
+    const reply = await fetch(`${fleet.gateway.url}/api/jobs/stream`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: await delegatedBody({ containers: ['pieces'] }),
+    });
+    expect(reply.status).toBe(405);
+    expect(await reply.text()).toBe('{"error":"Streaming only supported for OffchainJob requests."}\n');
+    expect(fleet.submissions()).toEqual([]);
   });
 
   it('waits for a slot as long as it may, then says when to come back', async () => {

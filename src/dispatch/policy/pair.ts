@@ -1,6 +1,7 @@
 import { Breaker } from './ejection.js';
 import type { Kind } from './kind.js';
 import type { NodeState } from './node-state.js';
+import { RoomProbe } from './room-probe.js';
 import { SlownessEstimate, type SavedSlowness } from './service-times.js';
 import { MOST_SLOTS, SlotLearner, type SavedSlots } from './slot-learner.js';
 
@@ -64,8 +65,12 @@ const UNSEEN = { doubt: 0.5, queued: 4 };
 
 /** How much longer than usual, and than ever, is suspicious. */
 const SUSPICIOUS = { timesP99: 6, timesLongest: 2 };
-/** Between two such attempts, in service times. */
-const STALL_PAUSE = { first: 4, longest: 128 };
+/** A stream that gives nothing for so many times as long as others took to their first output waits for a slot. */
+const WAITS_AFTER = 4;
+/** A shorter time to the first output is taken for this long, in ms: networks and busy machines add as much. */
+const LEAST_PROMPT_MS = 25;
+/** How fast the shortest time to a first output is forgotten, for each stream. */
+const PROMPTNESS_FADES = 1.05;
 
 /** Jobs of one kind on one node: those that are there, and what was learned from those that were. */
 export class Pair {
@@ -88,10 +93,7 @@ export class Pair {
   private roomChangedAtMs = -Infinity;
   /** The window was full at some time since `room` grew. */
   private wasFull = false;
-  /** One job more than the window, to see whether a node that seems blocked has room. */
-  private extra = 0;
-  private stallPause = STALL_PAUSE.first;
-  private stallProbeAtMs = 0;
+  private readonly probe = new RoomProbe();
   private readonly byId = new Map<string, Sent>();
   private first: Sent | undefined;
   private last: Sent | undefined;
@@ -100,6 +102,8 @@ export class Pair {
   private inService = 0;
   /** Those that were seen to be in service. */
   private shown = 0;
+  /** From when the node took a stream until its first output, in ms, where it did not wait. */
+  private promptMs = Infinity;
 
   constructor(
     readonly node: NodeState,
@@ -117,20 +121,17 @@ export class Pair {
 
   /** Jobs that may be here, before operators' limits. */
   get window(): number {
-    return this.learner.window + this.unseen + this.extra;
+    return this.learner.window + this.unseen + this.probe.extra;
   }
 
-  /**
-   * Jobs wait here, and on the node nothing has ended for longer than a job usually takes. Long jobs may fill its
-   * slots, or it has slots that it could not show so far, as jobs of one size do not overtake each other: one more
-   * finds out. Each time that it did not, the next is further away.
-   */
-  considerStall(nowMs: number): void {
-    const full = this.count > 0 && this.count >= this.window;
-    if (!full || nowMs < this.stallProbeAtMs || nowMs - this.lastEndedMs < 2 * this.serviceMs) return;
-    this.extra = 1;
-    this.stallPause = Math.min(STALL_PAUSE.longest, this.stallPause * 2);
-    this.stallProbeAtMs = nowMs + this.stallPause * this.serviceMs;
+  /** Jobs wait here: one more than the window may find out more. @returns whether there is room for one now */
+  considerStall(nowMs: number): boolean {
+    if (this.count === 0 || this.count < this.window) return false;
+    const { shown, count, serviceMs } = this;
+    return this.probe.consider(
+      { allShown: shown === count, quietMs: nowMs - this.lastEndedMs, serviceMs },
+      nowMs,
+    );
   }
 
   /** Jobs that finish on the node before the gateway knows of it and the next ones are there. */
@@ -219,7 +220,7 @@ export class Pair {
     this.byId.set(jobId, sent);
     this.waiting ??= sent;
     this.count += 1;
-    this.extra = 0;
+    this.probe.sent();
     this.lastSentMs = nowMs;
     if (this.count >= this.window) this.wasFull = true;
     this.fillSlots(nowMs);
@@ -235,14 +236,18 @@ export class Pair {
     if (!Number.isNaN(sent.startedAtMs)) sent.startedAtMs = Math.max(sent.startedAtMs, nowMs);
   }
 
-  /** It shows that it is in service. @returns whether that proves slots that were not known */
+  /** It shows that it is in service. @returns whether there is room for more since */
   started(jobId: string, nowMs: number): boolean {
     const sent = this.byId.get(jobId);
     if (sent === undefined || sent.shown) return false;
     sent.shown = true;
     this.shown += 1;
-    if (!this.learner.seenAtOnce(this.shown)) return false;
-    this.stallPause = STALL_PAUSE.first;
+    this.promptMs = Math.min(
+      Math.max(LEAST_PROMPT_MS, nowMs - sent.sentAtMs),
+      this.promptMs * PROMPTNESS_FADES,
+    );
+    if (!this.learner.seenAtOnce(this.shown)) return this.considerStall(nowMs);
+    this.probe.found();
     this.backdate();
     this.fillSlots(nowMs);
     return true;
@@ -266,7 +271,7 @@ export class Pair {
     const before = this.learner.slots;
     // What gave output has proven its slot by that; how long it took is a matter of how much it had to say.
     const shares = sent.shown
-      ? this.learner.streamed(count > before, this.kind.work.logVariance)
+      ? this.learner.streamed(count > before && this.isOneWaiting(nowMs), this.kind.work.logVariance)
       : this.learner.succeeded({
           position: count > before ? (overtook === undefined ? this.positionOf(sent) : overtook + 1) : 1,
           crowd: sent.crowd,
@@ -280,7 +285,7 @@ export class Pair {
     const start = Number.isNaN(sent.startedAtMs) ? sent.sentAtMs : sent.startedAtMs;
     const started = sent.ahead < this.learner.slots || !Number.isNaN(sent.startedAtMs);
     if (this.learner.slots > before) {
-      this.stallPause = STALL_PAUSE.first;
+      this.probe.found();
       this.backdate();
     }
     this.fillSlots(endedMs);
@@ -321,6 +326,15 @@ export class Pair {
   restore({ slots, slowness }: SavedPair, nowMs: number): void {
     this.learner.restore(slots);
     this.slowness.restore(slowness, nowMs);
+  }
+
+  /** Whether a job gives no output for so long that it must wait for a slot; one that was just sent may be on its way to it. */
+  private isOneWaiting(nowMs: number): boolean {
+    if (this.shown === this.count) return false;
+    for (const { shown, sentAtMs } of this.all()) {
+      if (!shown) return nowMs - sentAtMs > WAITS_AFTER * this.promptMs;
+    }
+    return false;
   }
 
   private *all(): Generator<Sent> {
