@@ -329,7 +329,7 @@ export function jsonHeaders(traceparent: Traceparent | undefined): Record<string
   return { 'content-type': 'application/json', ...(traceparent === undefined ? {} : { traceparent }) };
 }
 
-function outcomeOf(status: number): ReplyOutcome {
+export function outcomeOf(status: number): ReplyOutcome {
   if (status === 429) return 'limited';
   if (status >= 500) return 'server_error';
   return status >= 400 ? 'client_error' : 'ok';

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { Agent, type Dispatcher } from 'undici';
 import { messageOf } from '../errors.js';
+import type { Metrics, ReplyOutcome } from '../metrics/metrics.js';
 import { JsonSyntaxError } from '../protocol/raw-json.js';
 import { StreamRowReader, type StreamRow } from '../protocol/stream-row.js';
 import type { TracedSpan, Traceparent } from '../tracing/tracing.js';
@@ -9,6 +10,7 @@ import {
   SMALL_REPLY_BYTES,
   failureOf,
   jsonHeaders,
+  outcomeOf,
   rateHeadersOf,
   readFailure,
   readSubmitReply,
@@ -55,6 +57,8 @@ export interface OnBehalf {
  */
 export class StreamClient {
   private readonly agent = new Agent({ pipelining: 1, connect: { timeout: CONNECT_TIMEOUT_MS } });
+
+  constructor(private readonly metrics: Metrics) {}
 
   /**
    * POST /api/jobs/stream with the exact bytes of `body`. Never throws for what a node does; when the signal aborts, it
@@ -118,19 +122,32 @@ export class StreamClient {
     { address, signal, timeoutMs }: OnBehalf,
   ): Promise<Dispatcher.ResponseData> {
     const { origin, pathname } = new URL(node.config.url);
-    if (address === undefined) node.budget.sent('get_job', performance.now());
-    return this.agent.request({
-      origin,
-      path: (pathname === '/' ? '' : pathname) + path,
-      method,
-      body: body ?? null,
-      headers: headersFor(node, body === undefined ? {} : jsonHeaders(traceparent), address),
-      signal,
-      reset: true,
-      headersTimeout: timeoutMs,
-      // A container may think for long; how long a stream may take in all is the caller's concern.
-      bodyTimeout: method === 'POST' ? 0 : timeoutMs,
-    });
+    const startedAt = performance.now();
+    const count = (outcome: ReplyOutcome): void => {
+      const route = method === 'POST' ? 'create_job_stream' : 'get_job';
+      this.metrics.nodeReplied(node.config.name, route, outcome, performance.now() - startedAt);
+    };
+    if (address === undefined) node.budget.sent('get_job', startedAt);
+    try {
+      const reply = await this.agent.request({
+        origin,
+        path: (pathname === '/' ? '' : pathname) + path,
+        method,
+        body: body ?? null,
+        headers: headersFor(node, body === undefined ? {} : jsonHeaders(traceparent), address),
+        signal,
+        reset: true,
+        headersTimeout: timeoutMs,
+        // A container may think for long; how long a stream may take in all is the caller's concern.
+        bodyTimeout: method === 'POST' ? 0 : timeoutMs,
+      });
+      count(outcomeOf(reply.statusCode));
+      return reply;
+    } catch (error) {
+      // That nobody waits for an answer any more says nothing of the node.
+      if (!signal.aborted) count('no_answer');
+      throw error;
+    }
   }
 }
 

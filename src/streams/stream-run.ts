@@ -10,6 +10,7 @@ import { messageOf } from '../errors.js';
 import { failureResult } from '../jobs/job-state.js';
 import type { FinishedAttempt, ResultsStore } from '../jobs/results-store.js';
 import { keptStreamResult, truncatedStreamResult } from '../jobs/stream-result.js';
+import { arrivedAt, type Metrics } from '../metrics/metrics.js';
 import type { Fleet } from '../nodes/fleet.js';
 import type { FleetNode } from '../nodes/node.js';
 import type { StreamClient, StreamReply } from '../nodes/stream-client.js';
@@ -33,6 +34,7 @@ export interface StreamParts {
   readonly results: ResultsStore;
   readonly client: StreamClient;
   readonly fleet: Fleet;
+  readonly metrics: Metrics;
 }
 
 /** A stream as it was asked for. */
@@ -97,6 +99,9 @@ export class StreamRun {
   private span: TracedSpan | undefined;
   /** Output has gone to the caller: the stream is bound to its node. */
   private relaying = false;
+  private accepted = false;
+  /** Its row was taken away again: it was never there, for anybody. */
+  private withdrawn = false;
   /** Its end is decided, and committed or on its way to be. */
   private settled = false;
 
@@ -133,14 +138,24 @@ export class StreamRun {
    */
   async run(): Promise<StreamRefusal | undefined> {
     try {
-      return await this.go();
+      const refusal = await this.go();
+      if (!this.withdrawn) this.accept();
+      return refusal;
     } catch (error) {
       // The attempt stays open, and is taken up by whoever looks for such.
+      this.accept();
       this.place?.leave('gone');
       if (!this.listener.begun) throw error;
       void this.listener.cut();
       return undefined;
     }
+  }
+
+  /** Counts it, once, when its row is there to stay: it will be counted when it ends, however. */
+  private accept(): void {
+    if (this.accepted || this.attempt === undefined) return;
+    this.accepted = true;
+    this.parts.metrics.jobAccepted();
   }
 
   private async go(): Promise<StreamRefusal | undefined> {
@@ -177,6 +192,7 @@ export class StreamRun {
       const attempt = { ...place, id: job.id, jobId: job.id, number: 1 };
       if (await dispatcher.admitInTime(job, attempt, Date.now() + settings.answerWithinMs)) {
         this.attempt = attempt;
+        this.parts.metrics.jobPlaced(Date.now() - arrivedAt(job.id));
         return true;
       }
       place.leave('gone');
@@ -212,6 +228,7 @@ export class StreamRun {
       return missOf(reply);
     }
     place.accepted();
+    this.accept();
     if (!this.listener.begun) this.listener.begin(this.id, reply.contentType);
     return this.relay(node, attempt, place, reply.body);
   }
@@ -418,6 +435,7 @@ export class StreamRun {
       return undefined;
     }
     await this.parts.store.withdraw(this.id);
+    this.withdrawn = true;
     if (refusal !== undefined) return refusal;
     const pauses = misses.map(({ pauseMs }) => pauseMs).filter((pauseMs) => pauseMs !== undefined);
     const retryAfterSeconds = pauses.length === 0 ? 1 : Math.max(1, Math.ceil(Math.min(...pauses) / 1_000));

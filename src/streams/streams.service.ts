@@ -9,6 +9,7 @@ import { GatewayError, messageOf } from '../errors.js';
 import { JobEvents } from '../jobs/job-events.js';
 import { JobsRepository } from '../jobs/jobs.repository.js';
 import { ResultsStore } from '../jobs/results-store.js';
+import { Metrics } from '../metrics/metrics.js';
 import { Fleet } from '../nodes/fleet.js';
 import { StreamClient } from '../nodes/stream-client.js';
 import type { JobRequest } from '../protocol/job-request.js';
@@ -50,6 +51,7 @@ export class StreamsService implements StreamParts {
     readonly results: ResultsStore,
     readonly client: StreamClient,
     readonly fleet: Fleet,
+    readonly metrics: Metrics,
     private readonly jobs: JobsRepository,
     events: JobEvents,
   ) {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { startTestGateway, TestGateway, type TestFleet } from '../support/gateway.js';
 import { TestPostgres } from '../support/postgres.js';
+import { StreamCaller } from '../support/stream-caller.js';
 import { waitUntil } from '../support/wait.js';
 
 const METRICS_TOKEN = 'a-metrics-token-of-the-tests';
@@ -80,6 +81,28 @@ it('counts jobs, attempts, requests and commits as they happen, without ids or a
   const text = [...after.keys()].join('\n');
   for (const id of [...ids, ...registered.map((node) => node.id)]) expect(text).not.toContain(id);
   expect(text).not.toMatch(/loopback/);
+});
+
+it('counts streams like other jobs, and those that were turned away not at all', async () => {
+  const { gateway, nodes } = fleet;
+  const before = await scrape();
+  const stream = (data: object): StreamCaller => StreamCaller.start(gateway.url, ['pieces'], data);
+  expect(await stream({ count: 2 }).ended).toBe(true);
+  expect(await stream({ count: 5, fail_after: 2 }).ended).toBe(false);
+  await Promise.all(nodes.map((node) => node.faults.set({ error500Html: true })));
+  const refused = stream({ count: 2 });
+  await refused.ended;
+  expect(refused.status).toBe(503);
+  await Promise.all(nodes.map((node) => node.faults.clear()));
+  const after = await scrape();
+  const grew = (pattern: RegExp): number => sum(after, pattern) - sum(before, pattern);
+  expect(grew(/^infernet_gateway_jobs_accepted_total$/)).toBe(2);
+  expect(grew(/^infernet_gateway_jobs_ended_total/)).toBe(2);
+  const requests = /^infernet_gateway_node_requests_total\{.*route="create_job_stream"/;
+  const ok = new RegExp(`${requests.source},outcome="ok"`);
+  expect(grew(ok)).toBe(2);
+  expect(grew(requests)).toBe(4);
+  expect(grew(/^infernet_gateway_node_request_duration_seconds_count\{.*create_job_stream/)).toBe(4);
 });
 
 it('tells the states of jobs and nodes', async () => {
