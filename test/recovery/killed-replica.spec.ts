@@ -78,7 +78,7 @@ it('gateway died: killed under load, it loses nothing that it had answered for',
 });
 
 it('gateway died while it was sending: the next holder asks the node before it runs anything again', async () => {
-  await start({ ANSWER_WITHIN_MS: '100', SUBMIT_TIMEOUT_MS: '60000' });
+  await start({ ANSWER_WITHIN_MS: '2000', SUBMIT_TIMEOUT_MS: '60000' });
   for (const { faults } of replicas.nodes) await faults.set({ loseAnswer: true });
   const there = await submitTo(victim.url, { containers: ['echo'], data: { n: 1 } });
   for (const { faults } of replicas.nodes) await faults.set({ loseAnswer: false, hang: { method: 'POST' } });
