@@ -23,39 +23,70 @@ export const jobRequestSchema = z
   })
   .meta({ id: 'JobRequest' });
 
-const word256 = z.unknown().describe('An unsigned integer of 256 bits, as a JSON number.');
-const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/);
-const uint32 = z.int().min(0).max(4_294_967_295);
+/** An unsigned whole number of so many bits; one beyond 2**53 is passed on digit for digit. */
+const uint = (bits: number) =>
+  z
+    .number()
+    .multipleOf(1)
+    .min(0)
+    .lt(2 ** bits)
+    .meta({ type: 'integer' });
 
-/** A delegated subscription. Numbers beyond 2^53 are passed on digit for digit. */
-export const delegatedRequestSchema = z
+const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/);
+
+const anySubscription = {
+  owner: address,
+  active_at: uint(32),
+  period: uint(32),
+  frequency: uint(32),
+  redundancy: uint(16).describe('How many nodes may answer each interval.'),
+};
+
+const delegated = {
+  containers: z.never().optional().describe('With it, it is a job.'),
+  signature: z.object({ nonce: uint(32), expiry: uint(32), v: uint(8), r: uint(256), s: uint(256) }),
+  data: z.record(z.string(), z.unknown()),
+};
+
+/** A delegated subscription as nodes from 1.0.0 on take it; docs/protocol.md §5. */
+const delegatedSchema = z
   .object({
-    signature: z.object({
-      nonce: uint32,
-      expiry: uint32,
-      v: z.int().min(0).max(255),
-      r: word256,
-      s: word256,
-    }),
+    ...delegated,
     subscription: z.object({
-      owner: address,
-      active_at: uint32,
-      period: uint32,
-      frequency: uint32,
-      redundancy: z.int().min(0).max(65_535).describe('How many nodes may answer each interval.'),
+      ...anySubscription,
       containers: z
         .string()
-        .regex(/^(0x)?[0-9a-fA-F]{64}$/)
+        .regex(/^(0[xX])?[0-9a-fA-F]{64}$/)
         .describe('keccak256 of the ABI-encoded container ids, joined by commas.'),
       lazy: z.boolean(),
       verifier: address,
-      payment_amount: word256,
+      payment_amount: uint(256),
       payment_token: address,
       wallet: address,
     }),
-    data: z.record(z.string(), z.unknown()),
   })
   .meta({ id: 'DelegatedSubscription' });
+
+/** As nodes before 1.0.0 take it. */
+const oldDelegatedSchema = z
+  .object({
+    ...delegated,
+    subscription: z.object({
+      ...anySubscription,
+      containers: z.never().optional(),
+      container_id: z
+        .string()
+        .regex(/^[^,]+(,[^,]+)*$/)
+        .describe('Ids, separated by commas.'),
+      max_gas_price: uint(48),
+      max_gas_limit: uint(32),
+      inputs: z.string(),
+    }),
+  })
+  .meta({ id: 'OldDelegatedSubscription', description: 'The form of nodes before 1.0.0.' });
+
+/** Body of `POST /api/jobs`. */
+export const submissionSchema = z.union([jobRequestSchema, delegatedSchema, oldDelegatedSchema]);
 
 const params = z.record(z.string(), z.unknown()).describe('What the error is about.');
 
@@ -106,16 +137,36 @@ export const refused: ApiAnswer = {
 
 const aJob = { containers: ['echo'], data: { hello: 'world' } };
 
+/** For examples. */
+export const aSubscription = {
+  signature: { nonce: 7, expiry: 1_900_000_000, v: 27, r: 1_000_000_007, s: 1_000_000_009 },
+  subscription: {
+    owner: `0x${'1a'.repeat(20)}`,
+    active_at: 1_800_000_000,
+    period: 3_600,
+    frequency: 24,
+    redundancy: 1,
+    containers: `0x${'2b'.repeat(32)}`,
+    lazy: false,
+    verifier: `0x${'00'.repeat(20)}`,
+    payment_amount: 0,
+    payment_token: `0x${'00'.repeat(20)}`,
+    wallet: `0x${'00'.repeat(20)}`,
+  },
+  data: { model: 'm' },
+};
+
 export const submitJob = apiCall({
   chapter: 'Jobs',
   summary: 'Hand in a job or a delegated subscription',
   description:
     'Answered when it is committed; from then on a job ends in a result, whatever fails. A delegated subscription is ' +
     'answered `{}` and offered to nodes that have a chain, where its results go.',
-  body: z.union([jobRequestSchema, delegatedRequestSchema]),
+  body: submissionSchema,
   bodyExamples: {
     'one container': aJob,
     'a chain': { containers: ['step-one', 'step-two'], data: { text: 'how do I make pizza?' } },
+    'a delegated subscription': aSubscription,
   },
   answers: {
     200: {
