@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import type { Readable } from 'node:stream';
 import { Agent, type Dispatcher } from 'undici';
 import { messageOf } from '../errors.js';
 import type { Metrics, ReplyOutcome } from '../metrics/metrics.js';
@@ -24,7 +25,7 @@ import { beginRequestSpan, endRequestSpan } from './request-span.js';
 /** What became of asking a node for a stream. */
 export type StreamReply =
   /** 200: `body` gives the node's bytes as they come, its id line first, and throws where they break off. */
-  | { readonly kind: 'streaming'; readonly contentType: string; readonly body: AsyncIterable<Buffer> }
+  | { readonly kind: 'streaming'; readonly contentType: string; readonly body: Readable }
   | Exclude<SubmitReply, { kind: 'accepted' }>;
 
 /** What a node says of a stream that has ended. */
@@ -106,7 +107,7 @@ export class StreamClient {
       const reply = await this.request(node, post, on);
       if (reply.statusCode === 200) {
         const contentType = String(reply.headers['content-type'] ?? 'text/html; charset=utf-8');
-        return { kind: 'streaming', contentType, body: reply.body as AsyncIterable<Buffer> };
+        return { kind: 'streaming', contentType, body: reply.body };
       }
       const answer = readSubmitReply(reply, await readText(reply, SMALL_REPLY_BYTES));
       if (answer.kind !== 'accepted') return answer;

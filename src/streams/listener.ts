@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { performance } from 'node:perf_hooks';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as immediately, setTimeout as sleep } from 'node:timers/promises';
 
 /** Why nobody listens any more. */
 export type Loss = 'gone' | 'slow';
@@ -24,7 +24,8 @@ export class Listener {
   begun = false;
   /** How long the caller kept the stream waiting, in ms. */
   heldUpMs = 0;
-  private begunAtMs = 0;
+  /** While nothing may follow the id line. */
+  private apart: Promise<void> | undefined;
   private isWaiting = false;
   private isSlow = false;
   private ended = false;
@@ -61,15 +62,25 @@ export class Listener {
       // Asks a proxy in front not to gather what should go out at once.
       'x-accel-buffering': 'no',
     });
-    this.response.write(`${jobId}\n`);
-    this.begunAtMs = performance.now();
+    this.apart = new Promise((resolve) => {
+      // Counted from when it has left: on a busy machine that is later than when it was written here.
+      this.response.write(`${jobId}\n`, () => void this.keepApart().then(resolve));
+      this.response.once('close', () => {
+        this.apart = undefined;
+        resolve();
+      });
+    });
   }
 
-  /** Passes bytes on; resolves when the caller may be sent more, or has been lost. */
-  async write(bytes: Buffer): Promise<void> {
-    await this.apart();
+  /** Passes bytes on. @returns undefined, or what resolves when the caller may be sent more, or has been lost */
+  write(bytes: Buffer): Promise<void> | undefined {
+    if (this.apart !== undefined) return this.apart.then(() => this.write(bytes));
     const { response } = this;
-    if (this.ended || response.write(bytes) || response.writableLength < MOST_WAITING_BYTES) return;
+    if (this.ended || response.write(bytes) || response.writableLength < MOST_WAITING_BYTES) return undefined;
+    return this.drained();
+  }
+
+  private async drained(): Promise<void> {
     const sinceMs = performance.now();
     this.isWaiting = true;
     await Promise.race([this.until('drain'), this.released]);
@@ -84,7 +95,7 @@ export class Listener {
 
   /** The clean end: the final chunk. Resolves when it was sent, or the caller has been lost. */
   async end(): Promise<void> {
-    await this.apart();
+    await this.apart;
     if (this.ended) return;
     this.ended = true;
     const { response } = this;
@@ -96,7 +107,7 @@ export class Listener {
 
   /** The connection ends without the final chunk, once what was passed on has left; a lost caller is not waited for. */
   async cut(): Promise<void> {
-    await this.apart();
+    await this.apart;
     if (this.ended) return;
     this.ended = true;
     const { response } = this;
@@ -106,12 +117,12 @@ export class Listener {
     response.destroy();
   }
 
-  private async apart(): Promise<void> {
-    for (;;) {
-      const leftMs = this.begunAtMs + AFTER_ID_MS - performance.now();
-      if (leftMs <= 0 || this.ended) return;
-      await sleep(Math.ceil(leftMs));
-    }
+  private async keepApart(): Promise<void> {
+    const untilMs = performance.now() + AFTER_ID_MS;
+    await sleep(AFTER_ID_MS);
+    // A timer may be early by nearly a ms.
+    while (performance.now() < untilMs && !this.ended) await immediately();
+    this.apart = undefined;
   }
 
   private async until(event: 'drain' | 'finish'): Promise<void> {

@@ -1,71 +1,25 @@
 import { performance } from 'node:perf_hooks';
+import type { Readable } from 'node:stream';
 import { v7 as uuidv7 } from 'uuid';
-import type { Settings } from '../config/settings.js';
-import type { Attempt, AttemptEnding, AttemptStore, NewJob } from '../dispatch/attempt-store.js';
-import type { Refusal } from '../dispatch/attempt-loop.js';
+import type { Attempt } from '../dispatch/attempt-store.js';
 import { beginAttemptSpan } from '../dispatch/attempt-span.js';
-import type { Dispatcher } from '../dispatch/dispatcher.js';
 import type { Place } from '../dispatch/places.js';
 import { messageOf } from '../errors.js';
+import { STATUS } from '../http/status.js';
 import { failureResult } from '../jobs/job-state.js';
-import type { FinishedAttempt, ResultsStore } from '../jobs/results-store.js';
-import { keptStreamResult, truncatedStreamResult } from '../jobs/stream-result.js';
-import { arrivedAt, type Metrics } from '../metrics/metrics.js';
-import type { Fleet } from '../nodes/fleet.js';
+import { arrivedAt } from '../metrics/metrics.js';
 import type { FleetNode } from '../nodes/node.js';
-import type { StreamClient, StreamReply } from '../nodes/stream-client.js';
-import { isDatabaseUnavailable } from '../persistence/database-errors.js';
 import { withNodeJobId } from '../protocol/job-request.js';
 import type { TracedSpan } from '../tracing/tracing.js';
 import { verdictOf } from '../results/verdict.js';
-import { STATUS } from '../http/status.js';
-import { confirm, type Confirmation } from './confirmation.js';
+import { eachChunk } from './chunks.js';
+import { confirm } from './confirmation.js';
 import { IdLine } from './id-line.js';
 import { KeptOutput } from './kept-output.js';
 import type { Listener } from './listener.js';
-import type { StreamPlaces } from './stream-places.js';
-
-/** What a stream works with. */
-export interface StreamParts {
-  readonly settings: Settings;
-  readonly places: StreamPlaces;
-  readonly dispatcher: Dispatcher;
-  readonly store: AttemptStore;
-  readonly results: ResultsStore;
-  readonly client: StreamClient;
-  readonly fleet: Fleet;
-  readonly metrics: Metrics;
-}
-
-/** A stream as it was asked for. */
-export interface StreamRequest {
-  readonly job: NewJob;
-  /** The caller's, for the node's rate limiter. */
-  readonly address: string;
-}
-
-/** Nothing was sent to the caller, and this is why. */
-export interface StreamRefusal extends Refusal {
-  readonly retryAfterSeconds?: number;
-}
-
-/** Why a stream is ended from outside. `error` is for its caller, `reason` for operators. */
-export interface Halt {
-  readonly error: string;
-  readonly reason: string;
-}
-
-/** How a stream came to nothing on one node, so that it goes to the next. */
-interface Miss {
-  readonly ending: AttemptEnding;
-  /** For the caller, if it was the last node. */
-  readonly error: string;
-  readonly refusal?: Refusal;
-  /** A JSON 5xx. */
-  readonly erred?: boolean;
-  /** 429: when the caller's budget at this node has something again, in ms. */
-  readonly pauseMs?: number;
-}
+import { lossOf, missOf, tooLong, type Miss } from './misses.js';
+import { StreamEndings } from './stream-endings.js';
+import type { Halt, StreamParts, StreamRefusal, StreamRequest } from './stream-parts.js';
 
 /** The JSON 5xx answers after which a request counts as at fault itself; as in the attempt loop. */
 const ERRORS_MEAN_REFUSED = 2;
@@ -102,8 +56,7 @@ export class StreamRun {
   private accepted = false;
   /** Its row was taken away again: it was never there, for anybody. */
   private withdrawn = false;
-  /** Its end is decided, and committed or on its way to be. */
-  private settled = false;
+  private readonly endings: StreamEndings;
 
   constructor(
     private readonly parts: StreamParts,
@@ -111,6 +64,7 @@ export class StreamRun {
     private readonly listener: Listener,
   ) {
     this.kept = new KeptOutput(parts.settings.streamOutputBytes);
+    this.endings = new StreamEndings(parts, request.job, listener, this.kept);
     this.waitLeftMs = parts.settings.streamWaitMs;
   }
 
@@ -164,7 +118,7 @@ export class StreamRun {
       const { attempt, place } = this.current();
       this.tried.add(place.nodeId);
       const miss = await this.turn(attempt, place);
-      if (this.isHalted() && !this.settled) return this.stopped(attempt, place);
+      if (this.isHalted() && !this.endings.settled) return this.stopped(attempt, place);
       if (miss === undefined) return undefined;
       this.misses.push(miss);
       const next = await this.nextPlace();
@@ -237,7 +191,7 @@ export class StreamRun {
     node: FleetNode,
     attempt: Attempt,
     place: Place,
-    body: AsyncIterable<Buffer>,
+    body: Readable,
   ): Promise<Miss | undefined> {
     const startedAt = performance.now();
     const line = new IdLine();
@@ -246,13 +200,16 @@ export class StreamRun {
     const limitMs = containerTimeoutMs + runningGraceMs;
     const limit = setTimeout(() => this.halt(tooLong(limitMs)), limitMs);
     try {
-      for await (const chunk of body) {
-        const known = line.id !== undefined;
+      await eachChunk(body, (chunk) => {
+        if (line.id !== undefined) return this.pass(place, chunk);
         const output = line.strip(chunk);
-        if (!known && line.id !== undefined) await this.record(attempt, line.id);
-        if (output.length > 0) await this.pass(place, output);
-        if (this.isHalted()) break;
-      }
+        if (line.id === undefined) return undefined;
+        const recorded = this.record(attempt, line.id);
+        if (output.length === 0) return recorded;
+        return recorded === undefined
+          ? this.pass(place, output)
+          : recorded.then(() => this.pass(place, output));
+      });
       if (line.id === undefined) broken = 'it ended before its id line';
     } catch (error) {
       broken = messageOf(error);
@@ -264,22 +221,24 @@ export class StreamRun {
     return this.conclude(node, attempt, place, { nodeJobId: line.id ?? attempt.id, broken, tookMs });
   }
 
-  private async pass(place: Place, output: Buffer): Promise<void> {
+  /** @returns what to wait for before more is read from the node */
+  private pass(place: Place, output: Buffer): Promise<void> | undefined {
     if (!this.relaying) {
       place.started();
       this.span?.mark('first output');
     }
     this.relaying = true;
     this.kept.add(output);
-    await this.listener.write(output);
+    return this.listener.write(output);
   }
 
   /** With our own id the node can be asked after a crash, so nothing hangs on this commit. */
-  private async record(attempt: Attempt, nodeJobId: string): Promise<void> {
+  private record(attempt: Attempt, nodeJobId: string): Promise<void> | undefined {
     const foreignId = nodeJobId === attempt.id ? undefined : nodeJobId;
     const committed = this.parts.store.accepted(attempt, foreignId);
-    if (foreignId === undefined) committed.catch(() => undefined);
-    else await committed;
+    if (foreignId !== undefined) return committed;
+    committed.catch(() => undefined);
+    return undefined;
   }
 
   /** The node's bytes have ended, cleanly or not. */
@@ -301,7 +260,7 @@ export class StreamRun {
     });
     if (this.isHalted()) return undefined;
     if (word.kind === 'row' && word.row.status === 'success' && (broken === undefined || this.relaying)) {
-      await this.succeed(attempt, place, word, { broken, tookMs });
+      await this.endings.succeed(attempt, place, word, { broken, tookMs });
       return undefined;
     }
     if (word.kind === 'row' && word.row.status === 'failed')
@@ -313,33 +272,13 @@ export class StreamRun {
     }
     if (word.kind === 'unknown' && broken === undefined) {
       // All output is there, and only the node's word is missing: the collector asks on.
-      this.handOver(attempt, place, nodeJobId);
+      this.endings.handOver(attempt, place, nodeJobId);
       void this.listener.cut();
       return undefined;
     }
     place.leave(fault ? 'gone' : 'failed', fault);
-    await this.fail(attempt, { state: 'lost', reason }, error);
+    await this.endings.fail(attempt, { state: 'lost', reason }, error);
     return undefined;
-  }
-
-  private async succeed(
-    attempt: Attempt,
-    place: Place,
-    { row }: Confirmation & { kind: 'row' },
-    { broken, tookMs }: { broken: string | undefined; tookMs: number },
-  ): Promise<void> {
-    const { containers } = this.request.job;
-    const { streamOutputBytes } = this.parts.settings;
-    const result =
-      row.result === undefined
-        ? truncatedStreamResult(containers[0] ?? '', this.kept.beginning, this.kept.bytes)
-        : keptStreamResult(row.result, streamOutputBytes);
-    // How long a stream took says something of the node only if nobody held it up, and it ran what its kind says.
-    const isTelling = broken === undefined && containers.length === 1 && this.listener.heldUpMs < tookMs / 10;
-    place.leave(isTelling ? 'succeeded' : 'failed');
-    await this.finish({ attempt, state: 'succeeded', reason: null, result, intermediate: null });
-    if (broken === undefined) void this.listener.end();
-    else void this.listener.cut();
   }
 
   /** The node says that it failed: by the container's own doing, or for a reason that another node may not have. */
@@ -359,10 +298,10 @@ export class StreamRun {
     const error = 'The container could not be used';
     if (isInfrastructure && !this.relaying) return { ending: { state: 'failed', reason }, error };
     if (isInfrastructure) {
-      await this.fail(attempt, { state: 'failed', reason }, error);
+      await this.endings.fail(attempt, { state: 'failed', reason }, error);
       return undefined;
     }
-    await this.finish({ attempt, state: 'failed', reason, result: bytes, intermediate: null });
+    await this.endings.finish({ attempt, state: 'failed', reason, result: bytes, intermediate: null });
     void this.listener.cut();
     return undefined;
   }
@@ -370,49 +309,10 @@ export class StreamRun {
   private async stopped(attempt: Attempt, place: Place): Promise<StreamRefusal | undefined> {
     const { error, reason } = this.halted as Halt;
     place.leave('gone');
-    await this.fail(attempt, { state: 'failed', reason }, error);
+    await this.endings.fail(attempt, { state: 'failed', reason }, error);
     return this.listener.begun
       ? undefined
       : { status: STATUS.NO_ROOM, error, params: {}, retryAfterSeconds: 1 };
-  }
-
-  private async fail(attempt: Attempt, ending: AttemptEnding, error: string): Promise<void> {
-    const { containers } = this.request.job;
-    await this.finish({
-      attempt,
-      attemptState: ending.state,
-      state: 'failed',
-      reason: ending.reason,
-      result: failureResult(containers, error),
-      intermediate: null,
-    });
-    if (this.listener.begun) void this.listener.cut();
-  }
-
-  /** Without the database the end is committed when it is back; the caller is not made to wait for that. */
-  private async finish(finished: FinishedAttempt): Promise<void> {
-    const { results, dispatcher } = this.parts;
-    this.settled = true;
-    try {
-      await results.finish(finished);
-    } catch (error) {
-      if (!isDatabaseUnavailable(error)) throw error;
-      void dispatcher.commit(() => results.finish(finished)).catch(() => undefined);
-    }
-  }
-
-  private handOver(attempt: Attempt, place: Place, nodeJobId: string): void {
-    const { containers, traceparent } = this.request.job;
-    this.settled = true;
-    place.handOver();
-    this.parts.dispatcher.emit('delivered', {
-      attempt,
-      jobKind: 'stream',
-      containers,
-      nodeJobId,
-      certain: true,
-      traceparent,
-    });
   }
 
   /** No place was found, and no row made. */
@@ -431,7 +331,7 @@ export class StreamRun {
     const error = halted?.error ?? refusal?.error ?? miss.error;
     const ending = halted === undefined ? miss.ending : { ...miss.ending, reason: halted.reason };
     if (this.listener.begun) {
-      await this.fail(attempt, ending, error);
+      await this.endings.fail(attempt, ending, error);
       return undefined;
     }
     await this.parts.store.withdraw(this.id);
@@ -476,65 +376,4 @@ export class StreamRun {
   private isHalted(): boolean {
     return this.halted !== undefined;
   }
-}
-
-function missOf(reply: Exclude<StreamReply, { kind: 'streaming' }>): Miss {
-  const { reason } = reply;
-  switch (reply.kind) {
-    case 'unreachable':
-      return {
-        ending: { state: 'unreachable', reason: `could not reach the node: ${reason}` },
-        error: 'No node could be reached',
-      };
-    case 'unclear':
-      return {
-        ending: { state: 'lost', reason: `no answer after the request was sent: ${reason}` },
-        error: 'The node did not answer',
-      };
-    case 'refused':
-      return {
-        ending: { state: 'refused', reason: `refused: ${reason}` },
-        error: reason,
-        refusal: { status: reply.status, error: reason, params: reply.params },
-      };
-    case 'limited':
-      return {
-        ending: { state: 'unreachable', reason: `the node would not take it now: ${reason}` },
-        error: 'Your budget at the nodes is spent for the moment',
-        pauseMs: reply.pauseMs,
-      };
-    case 'error':
-      return {
-        ending: { state: 'failed', reason: `the node answered ${reason}` },
-        error: reason,
-        refusal: { status: 400, error: reason, params: {} },
-        erred: true,
-      };
-  }
-}
-
-/** What became of a stream of which the node does not say that it ended. */
-function lossOf(
-  word: Confirmation,
-  broken: string | undefined,
-  tookMs: number,
-): { error: string; reason: string; fault: boolean } {
-  const seconds = `${(tookMs / 1_000).toFixed(1)} s`;
-  if (word.kind === 'row') {
-    // It still runs, or ended in a way that nobody was told of: the node has given up passing it on.
-    const error = `The node cut the stream after ${seconds}, before the container had finished; nodes do so after 60 s`;
-    return { error, reason: `the node cut the stream after ${seconds}`, fault: false };
-  }
-  const how = broken === undefined ? 'the stream ended' : `the connection broke after ${seconds} (${broken})`;
-  if (word.kind === 'absent') {
-    const reason = `${how}, and the node does not know the job any more`;
-    return { error: `The node lost the stream after ${seconds}`, reason, fault: false };
-  }
-  const reason = `${how}, and the node does not say how it ended: ${word.reason}`;
-  return { error: `The connection to the node broke after ${seconds}`, reason, fault: true };
-}
-
-function tooLong(limitMs: number): Halt {
-  const error = `The stream ran for more than ${Math.round(limitMs / 1_000)} s`;
-  return { error, reason: error };
 }

@@ -17,7 +17,8 @@ import type { NodeFeature } from '../protocol/node-info.js';
 import { currentTraceparent } from '../tracing/tracing.js';
 import { Listener, type Loss } from './listener.js';
 import { StreamPlaces } from './stream-places.js';
-import { StreamRun, type Halt, type StreamParts, type StreamRefusal } from './stream-run.js';
+import type { Halt, StreamParts, StreamRefusal } from './stream-parts.js';
+import { StreamRun } from './stream-run.js';
 
 const LOSSES: Readonly<Record<Loss, Halt>> = {
   gone: { error: 'The caller went away before the stream had ended', reason: 'the caller went away' },
