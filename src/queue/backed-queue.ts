@@ -42,14 +42,18 @@ function logErrors(source: {
   });
 }
 
-/** Longest wait for a store that is away, or a message under way, when closing, in milliseconds. */
+/** Longest wait for a message under way when closing, in milliseconds. */
 const CLOSE_LIMIT_MS = 5_000;
+/** The same while Redis is away: how the message ended could not be written down anyway. */
+const CLOSE_AWAY_LIMIT_MS = 500;
 
 /**
  * A BullMQ queue on the store that its connection names. Its calls fail at once while the store is away; by
  * default ioredis would keep them, and their callers, until Redis is back.
  */
 export class BackedQueue extends Queue {
+  private ending: Promise<void> | undefined;
+
   constructor(name: string, options: QueueOptions) {
     super(name, onRedis(options, IMPATIENT), backendFor(options.connection) as never);
     logErrors(this);
@@ -57,12 +61,19 @@ export class BackedQueue extends Queue {
 
   /** Never rejects, and ends even when the store is away. */
   override close(): Promise<void> {
-    return closeInTime(super.close(), () => this.disconnect());
+    return (this.ending ??= this.closeNow());
+  }
+
+  private async closeNow(): Promise<void> {
+    const limitMs = await closeLimit(this.backend);
+    await closeInTime(super.close(), limitMs, () => this.disconnect());
   }
 }
 
 /** A BullMQ worker on the store that its connection names; it waits for the store as long as it takes. */
 export class BackedWorker extends Worker {
+  private ending: Promise<void> | undefined;
+
   constructor(name: string, processor: ConstructorParameters<typeof Worker>[1], options: WorkerOptions) {
     const patient = { ...options, runRetryDelay: RETRY_PAUSE_MS };
     super(name, processor, onRedis(patient, PATIENT), backendFor(options.connection) as never);
@@ -74,7 +85,12 @@ export class BackedWorker extends Worker {
    * away; a message cut off is delivered again.
    */
   override close(force = false): Promise<void> {
-    return closeInTime(super.close(force), () =>
+    return (this.ending ??= this.closeNow(force));
+  }
+
+  private async closeNow(force: boolean): Promise<void> {
+    const limitMs = await closeLimit(this.backend);
+    await closeInTime(super.close(force), limitMs, () =>
       Promise.all([this.backend.disconnectBlocking(false), this.disconnect()]),
     );
   }
@@ -93,13 +109,29 @@ function onRedis<Options extends QueueOptions>(
   return { ...options, connection: { ...options.connection, ...redis } };
 }
 
+/** Only BullMQ's backend for Redis has a client; its promise stays open until the first connection stands. */
+async function closeLimit(backend: object): Promise<number> {
+  if (!('client' in backend)) return CLOSE_LIMIT_MS;
+  const client = Promise.resolve(backend.client as Promise<{ readonly status: string }>);
+  const isReady = client.then(
+    ({ status }) => status === 'ready',
+    () => false,
+  );
+  const soon = sleep(CLOSE_AWAY_LIMIT_MS, false, { ref: false });
+  return (await Promise.race([isReady, soon])) ? CLOSE_LIMIT_MS : CLOSE_AWAY_LIMIT_MS;
+}
+
 /** BullMQ closes politely, which takes a connection; without one it would wait for ever. */
-async function closeInTime(closing: Promise<void>, disconnect: () => Promise<unknown>): Promise<void> {
+async function closeInTime(
+  closing: Promise<void>,
+  limitMs: number,
+  disconnect: () => Promise<unknown>,
+): Promise<void> {
   const polite = closing.then(
     () => true,
     () => false,
   );
-  if (await Promise.race([polite, sleep(CLOSE_LIMIT_MS, false, { ref: false })])) return;
+  if (await Promise.race([polite, sleep(limitMs, false, { ref: false })])) return;
   // Stops the attempts to reconnect; the promise itself may stay open.
   void disconnect().catch(() => undefined);
 }

@@ -5,6 +5,8 @@ import { EmulatedNode } from '../../src/emulator/emulated-node.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { GatewayProcess } from '../support/gateway-process.js';
 import { json, send, type RawReply } from '../support/http.js';
+import { TestRedis } from '../support/redis.js';
+import { hasTool } from '../support/requirements.js';
 import { waitUntil } from '../support/wait.js';
 
 let database: TestDatabase;
@@ -128,3 +130,24 @@ it('a second signal ends it at once, with the code of that signal', async () => 
   gateway.signal('SIGINT');
   expect(await gateway.ended()).toBe(130);
 });
+
+it.skipIf(!hasTool('redis-server', 'a stop while Redis is away'))(
+  'a stop while Redis is away runs out of no budget',
+  async () => {
+    const redis = await TestRedis.start();
+    try {
+      await start({ REDIS_URL: redis.url });
+      await redis.kill();
+      await waitUntil('it is seen to be away', async () => {
+        const { checks } = json<{ checks: { queue: { ok: boolean } } }>(await send(`${gateway.url}/ready`));
+        return !checks.queue.ok;
+      });
+      gateway.signal('SIGTERM');
+      expect(await gateway.ended()).toBe(0);
+      expect(phases()).toEqual(['leave', 'requests', 'dispatch', 'lanes', 'queue', 'connections']);
+      expect(gateway.output).not.toMatch(/out of time/);
+    } finally {
+      await redis.stop();
+    }
+  },
+);
