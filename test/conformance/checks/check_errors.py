@@ -107,9 +107,10 @@ class Malformed(Check):
 
     async def test_unknown_paths(self):
         """what is not there is answered in JSON, too"""
-        for method, path in (("GET", "/nope"), ("PUT", "/api/jobs"), ("GET", "/api/jobs/")):
+        calls = (("GET", "/nope", 404), ("PUT", "/api/jobs", 405), ("GET", "/api/jobs/", 404))
+        for method, path, status in calls:
             with self.subTest(path=path):
-                await self.expect_error(404, method, path)
+                await self.expect_error(status, method, path)
 
     async def expect_error(self, expected, method, path, body=None, content_type="application/json"):
         """An error must be a JSON object with `error`, or the client breaks on it."""
