@@ -146,7 +146,7 @@ describe('timeout or reset after the body was sent', () => {
   ])('%s, found: it runs there, once', async (_name, fault) => {
     await start([{}, {}]);
     await node(0).faults.set(fault);
-    const id = await gateway.submit(['delay'], { ms: 1_500 });
+    const id = await gateway.submit(['delay'], { ms: 5_000 });
     const found = await whenJob(gateway, id, 'found running', ({ state }) => state === 'running');
     expect(found.attempts[0]).toMatchObject({ state: 'running', acceptedAt: expect.any(String) });
     expect(await gateway.finished([id])).toMatchObject([{ status: 'success' }]);

@@ -1,4 +1,5 @@
-from support import Check, shape
+from infernet_client.node import NodeClient
+from support import CHAIN_URL, Check, shape
 
 
 class HealthAndInfo(Check):
