@@ -29,7 +29,8 @@ const uint = (bits: number) =>
     .number()
     .multipleOf(1)
     .min(0)
-    .lt(2 ** bits)
+    // Of 256 bits the largest that is still below 2**256 when it is written as a decimal.
+    .max(2 ** bits - Math.max(1, 2 ** (bits - 53)))
     .meta({ type: 'integer' });
 
 const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/);

@@ -4,7 +4,8 @@ import { resourcesQuery, resourcesSchema, someResources } from '../protocol/reso
 
 /** The Infernet Router API's calls, docs/protocol.md §3. */
 
-const count = z.int().min(0).optional();
+/** Text, because a count that is none is ignored. */
+const count = z.string().optional();
 
 export const ipsCall = apiCall({
   chapter: 'Fleet',
@@ -13,14 +14,11 @@ export const ipsCall = apiCall({
     'For clients that talk to nodes themselves: those that need TLS, a path prefix or private headers are left out. The ' +
     'node that is expected to be done soonest comes first.',
   query: z.object({
-    container: z
-      .union([z.string(), z.array(z.string())])
-      .optional()
-      .describe('May be repeated: nodes run all of them.'),
+    container: z.array(z.string()).min(1).describe('May be repeated: nodes run all of them.'),
     n: count.describe('How many nodes; 3 by default.'),
     offset: count.describe('How many to skip.'),
   }),
-  parameterExamples: { container: 'echo', n: 3, offset: 0 },
+  parameterExamples: { container: ['echo'], n: '3', offset: '0' },
   answers: {
     200: {
       description: 'Their addresses.',

@@ -13,6 +13,8 @@ import schemathesis
 from schemathesis.generation import GenerationMode
 
 IDS = json.loads(os.environ["SCHEMA_TEST_IDS"])
+# A container that fails cuts its stream off, as it should; schemathesis would call that a network error.
+STREAMED = [["echo"], ["openai-inference-streaming-0.0.1"], ["internal"]]
 CONTAINERS = [["echo"], ["step-one", "step-two"], ["always-fails"], ["prover"], ["internal"], ["echo", "echo"]]
 counter = itertools.count()
 
@@ -23,8 +25,21 @@ def before_call(context, case, kwargs):
     make_harmless(case, number)
     if case.meta is not None and case.meta.generation.mode != GenerationMode.POSITIVE:
         return
+    write_integers_plainly(case)
     use_known_ids(case, number)
     use_known_containers(case, number)
+
+
+def write_integers_plainly(case):
+    """To JSON schema 7.0 is an integer; in a subscription, whose bytes are signed, it is none."""
+    body = case.body
+    if not isinstance(body, dict):
+        return
+    for part in (body.get("signature"), body.get("subscription")):
+        if isinstance(part, dict):
+            for key, value in part.items():
+                if isinstance(value, float) and value.is_integer():
+                    part[key] = int(value)
 
 
 def make_harmless(case, number):
@@ -55,7 +70,8 @@ def use_known_ids(case, number):
 def use_known_containers(case, number):
     body = case.body
     if isinstance(body, dict) and "containers" in body and number % 3 != 0:
-        body["containers"] = CONTAINERS[number % len(CONTAINERS)]
+        known = STREAMED if case.operation.path == "/api/jobs/stream" else CONTAINERS
+        body["containers"] = known[number % len(known)]
     if isinstance(body, list) and number % 2:
         body.append({"containers": CONTAINERS[number % len(CONTAINERS)], "data": {"number": number}})
     if isinstance(case.query, dict) and "id" in case.query and number % 3 != 0:
