@@ -18,9 +18,9 @@ describe('a fleet', () => {
   beforeAll(async () => {
     fleet = await startTestGateway({
       nodes: [
-        { containers: ['echo', 'delay'], speed: 0.5, serviceMs: { echo: 20 } },
-        { containers: ['echo', 'delay'], speed: 1, serviceMs: { echo: 20 } },
-        { containers: ['echo', LLM], speed: 2, serviceMs: { echo: 20 } },
+        { containers: ['echo', 'delay'], speed: 0.5, serviceMs: { echo: 200 } },
+        { containers: ['echo', 'delay'], speed: 1, serviceMs: { echo: 200 } },
+        { containers: ['echo', LLM], speed: 2, serviceMs: { echo: 200 } },
       ],
     });
     addresses = fleet.nodes.map((node) => new URL(node.url).host);
