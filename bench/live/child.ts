@@ -4,21 +4,27 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Insight, insideArguments } from './insight.js';
 
-const DIST = join(import.meta.dirname, '../../dist');
+const ROOT = join(import.meta.dirname, '../..');
 const START_LIMIT_MS = 60_000;
 const STOP_LIMIT_MS = 20_000;
 
-/** A program of this project in a process of its own, as it was built. */
+/** A program of this project in a process of its own. */
 export class Child {
+  /** The view into the process. */
+  readonly insight: Insight;
+
   private constructor(
     private readonly child: ChildProcess,
     /** What its first line of the awaited form named. */
     readonly said: string,
-  ) {}
+  ) {
+    this.insight = new Insight(child);
+  }
 
   /**
-   * @param program file under `dist/`
+   * @param program file from the project's folder: `dist/….js` as it was built, or a benchmark's own `bench/….ts`
    * @param announces a line of its output that tells that it is ready; the first group is kept as `said`
    * @throws Error when it was not built, ends, or says nothing of that form in a minute
    */
@@ -28,11 +34,13 @@ export class Child {
     environment: Readonly<Record<string, string>>,
     announces: RegExp,
   ): Promise<Child> {
-    const path = join(DIST, program);
-    if (!existsSync(path)) throw new Error(`dist/${program} is missing: run npm run build first`);
-    const child = spawn(process.execPath, [path, ...args], {
+    const path = join(ROOT, program);
+    if (!existsSync(path)) throw new Error(`${program} is missing: run npm run build first`);
+    const loader = program.endsWith('.ts') ? ['--import', 'tsx'] : [];
+    const child = spawn(process.execPath, [...loader, ...insideArguments(), path, ...args], {
+      cwd: ROOT,
       env: { PATH: process.env['PATH'] ?? '', ...environment },
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });
     try {
       return new Child(child, await announcement(child, program, announces));

@@ -1,7 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PostgresServer } from '../../src/persistence/postgres-server.js';
 import { Child } from './child.js';
+import type { Insight } from './insight.js';
 
 /** An emulated node in a process of its own. */
 export interface LiveNode {
@@ -23,6 +25,10 @@ export interface Installation {
   readonly nodes: readonly LiveNode[];
   /** Processor time that the gateway has used so far, its database not counted, in s; NaN if unknown. */
   processorSeconds(): number;
+  /** The view into the gateway's process. */
+  readonly insight: Insight;
+  /** The gateway's database, to connect to beside it. */
+  readonly databaseUrl: string;
 }
 
 export interface InstallationOptions {
@@ -50,7 +56,7 @@ export async function withInstallation<T>(
   try {
     for (const args of nodes) {
       const given = ['--port', '0', ...args];
-      started.push(await Child.start('emulator/main.js', given, {}, /(http:\S+)$/));
+      started.push(await Child.start('dist/emulator/main.js', given, {}, /(http:\S+)$/));
     }
     const urls = started.map(({ said }) => said);
     const environment = {
@@ -61,18 +67,27 @@ export async function withInstallation<T>(
       NODES: urls.join(','),
       ...settings,
     };
-    const gateway = await Child.start('main.js', [], environment, /gateway listens on (\S+)/);
+    const gateway = await Child.start('dist/main.js', [], environment, /gateway listens on (\S+)/);
     started.push(gateway);
     return await use({
       url: gateway.said,
       nodes: urls.map((url) => ({ url, state: () => stateOf(url) })),
       processorSeconds: () => gateway.processorSeconds(),
+      insight: gateway.insight,
+      databaseUrl: await databaseUrl(dataDir),
     });
   } finally {
     process.off('SIGINT', interrupted);
     process.off('SIGTERM', interrupted);
     await end();
   }
+}
+
+async function databaseUrl(dataDir: string): Promise<string> {
+  const server = await PostgresServer.open(join(dataDir, 'postgres'));
+  const running = await server.running();
+  if (running === undefined) throw new Error('the embedded database does not run');
+  return server.url(running.port, 'gateway');
 }
 
 /** The gateway first: it stops its database, and its nodes should not vanish before it. */
