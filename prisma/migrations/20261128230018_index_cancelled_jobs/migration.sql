@@ -1,0 +1,2 @@
+-- CreateIndex
+CREATE INDEX "jobs_cancelled_idx" ON "jobs"("id") WHERE (state = 'cancelled');
