@@ -9,6 +9,8 @@ export interface BenchOptions {
   /** Fewer repetitions, for a first look. */
   readonly quick: boolean;
   readonly seed: number;
+  /** Where profiles of the gateway are to go, from benchmarks that can take some; unset: none are taken. */
+  readonly profileDir?: string;
 }
 
 export interface Target {
@@ -44,13 +46,17 @@ const BENCHES: Readonly<Record<string, { about: string; load: () => Promise<Benc
     about: 'what the gateway adds to one POST where nodes stall on reused connections',
     load: () => import('./stall.js'),
   },
+  submit: {
+    about: 'what a durable submission costs, beside nginx, a bare proxy and PostgreSQL alone',
+    load: () => import('./submit/bench.js'),
+  },
   stream: {
     about: 'what relaying a stream costs: latency, throughput and memory, in real processes',
     load: () => import('./stream/bench.js'),
   },
 };
 
-const HELP = `Usage: npm run bench -- <name> [--quick] [--json] [--seed N]
+const HELP = `Usage: npm run bench -- <name> [--quick] [--json] [--seed N] [--profile FOLDER]
 
 ${Object.entries(BENCHES)
   .map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`)
@@ -59,6 +65,7 @@ ${Object.entries(BENCHES)
   --quick    fewer repetitions
   --json     the last line is one JSON object: {"bench","rows","targets"}
   --seed N   where random numbers start (default 1); the same seed gives the same results
+  --profile FOLDER  submit and results: profile the gateway once more at the end, and say where its time goes
   --help     this text
 
 Exit code: 0 if all targets are met, 1 if not, 2 if the call is wrong.`;
@@ -70,6 +77,7 @@ async function main(): Promise<number> {
       quick: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       seed: { type: 'string', default: '1' },
+      profile: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -89,7 +97,9 @@ async function main(): Promise<number> {
     console.error(`--seed must be a whole number, got "${values.seed}"`);
     return 2;
   }
-  const report = await (await bench.load()).run({ quick: values.quick, seed: Number(values.seed) });
+  const report = await (
+    await bench.load()
+  ).run({ quick: values.quick, seed: Number(values.seed), profileDir: values.profile });
   const missed = report.targets.filter(({ ok }) => !ok);
   console.log(
     missed.length === 0

@@ -34,6 +34,8 @@ export interface Installation {
 export interface InstallationOptions {
   /** For each node, what it is told on its command line (`npm run emulator -- --help`). */
   readonly nodes: readonly (readonly string[])[];
+  /** URLs of further nodes, which run already and stay. */
+  readonly others?: readonly string[];
   /** Settings of the gateway. The database is always the embedded one, as it comes: fsync on. */
   readonly settings?: Readonly<Record<string, string>>;
 }
@@ -43,7 +45,7 @@ export interface InstallationOptions {
  * @throws Error when a part does not start; whatever `use` throws
  */
 export async function withInstallation<T>(
-  { nodes, settings = {} }: InstallationOptions,
+  { nodes, others = [], settings = {} }: InstallationOptions,
   use: (installation: Installation) => Promise<T>,
 ): Promise<T> {
   const dataDir = await mkdtemp(join(tmpdir(), 'infernet-gateway-bench-'));
@@ -64,7 +66,7 @@ export async function withInstallation<T>(
       PORT: '0',
       LOG_LEVEL: 'error',
       DATA_DIR: dataDir,
-      NODES: urls.join(','),
+      NODES: [...urls, ...others].join(','),
       ...settings,
     };
     const gateway = await Child.start('dist/main.js', [], environment, /gateway listens on (\S+)/);
