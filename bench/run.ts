@@ -46,6 +46,10 @@ const BENCHES: Readonly<Record<string, { about: string; load: () => Promise<Benc
     about: 'what the gateway adds to one POST where nodes stall on reused connections',
     load: () => import('./stall.js'),
   },
+  results: {
+    about: 'what reading results costs with up to a million jobs, beside a bare server with the same query',
+    load: () => import('./results/bench.js'),
+  },
   submit: {
     about: 'what a durable submission costs, beside nginx, a bare proxy and PostgreSQL alone',
     load: () => import('./submit/bench.js'),

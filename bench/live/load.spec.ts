@@ -33,6 +33,17 @@ it('sends one request after the other on each connection and counts the answers'
   expect(report.p99Ms).toBeGreaterThanOrEqual(report.p50Ms);
 });
 
+it('asks for each of several paths in turn, with the headers it is given', async () => {
+  const seen: string[] = [];
+  const url = await serve((request, response) => {
+    seen.push(`${request.url} ${String(request.headers['x-who'])}`);
+    response.setHeader('content-length', 0).end();
+  });
+  await load({ url, method: 'GET', path: ['/a', '/b'], headers: { 'x-who': 'me' }, connections: 1, ms: 50 });
+  expect(seen.slice(0, 2)).toEqual(['/a me', '/b me']);
+  expect(seen.filter((one) => one === '/a me').length).toBe(Math.ceil(seen.length / 2));
+});
+
 it('fails on an answer that is no success, and says what it was', async () => {
   const url = await serve((_request, response) =>
     response.writeHead(503, { 'content-length': 4 }).end('busy'),

@@ -3,11 +3,13 @@ import { connect, type Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { quantile } from '../numbers.js';
 
-/** One request, over and over, on some connections at once: each sends its next one when it has its answer. */
+/** Requests, over and over, on some connections at once: each sends its next one when it has its answer. */
 export interface LoadOptions {
   readonly url: string;
   readonly method?: 'GET' | 'POST';
-  readonly path: string;
+  /** With its query; of several each request takes the next. */
+  readonly path: string | readonly string[];
+  readonly headers?: Readonly<Record<string, string>>;
   /** JSON; none for a GET. */
   readonly body?: string;
   readonly connections: number;
@@ -29,7 +31,9 @@ export interface LoadReport {
 export async function load(options: LoadOptions): Promise<LoadReport> {
   const { url, connections, ms } = options;
   const { hostname, port } = new URL(url);
-  const request = requestBytes(options);
+  const requests = [options.path].flat().map((path) => requestBytes(path, options));
+  let turn = 0;
+  const next = (): Buffer => requests[turn++ % requests.length] as Buffer;
   const sockets = await Promise.all(
     Array.from({ length: connections }, async () => {
       const socket = connect({ host: hostname, port: Number(port), noDelay: true });
@@ -40,7 +44,7 @@ export async function load(options: LoadOptions): Promise<LoadReport> {
   const tookMs: number[] = [];
   const startedAt = performance.now();
   try {
-    await Promise.all(sockets.map((socket) => repeat(socket, request, startedAt + ms, tookMs)));
+    await Promise.all(sockets.map((socket) => repeat(socket, next, startedAt + ms, tookMs)));
   } finally {
     for (const socket of sockets) socket.destroy();
   }
@@ -53,8 +57,9 @@ export async function load(options: LoadOptions): Promise<LoadReport> {
   };
 }
 
-function requestBytes({ url, method = 'POST', path, body }: LoadOptions): Buffer {
+function requestBytes(path: string, { url, method = 'POST', headers = {}, body }: LoadOptions): Buffer {
   const head = [`${method} ${path} HTTP/1.1`, `host: ${new URL(url).host}`];
+  for (const [name, value] of Object.entries(headers)) head.push(`${name}: ${value}`);
   if (body !== undefined) {
     head.push('content-type: application/json', `content-length: ${Buffer.byteLength(body)}`);
   }
@@ -62,7 +67,7 @@ function requestBytes({ url, method = 'POST', path, body }: LoadOptions): Buffer
 }
 
 /** Resolves with the answer to the last request that was sent before `until`. */
-function repeat(socket: Socket, request: Buffer, until: number, tookMs: number[]): Promise<void> {
+function repeat(socket: Socket, next: () => Buffer, until: number, tookMs: number[]): Promise<void> {
   return new Promise((resolve, reject) => {
     let sentAt = performance.now();
     let bytes = 0;
@@ -81,11 +86,11 @@ function repeat(socket: Socket, request: Buffer, until: number, tookMs: number[]
       if (now >= until) return resolve();
       bytes = 0;
       sentAt = now;
-      socket.write(request);
+      socket.write(next());
     });
     socket.on('error', reject);
     socket.on('close', () => reject(new Error('the connection was closed')));
-    socket.write(request);
+    socket.write(next());
   });
 }
 

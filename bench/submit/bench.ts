@@ -5,7 +5,7 @@ import { median, rounded } from '../numbers.js';
 import type { BenchOptions, BenchReport, Target } from '../run.js';
 import { Nginx } from './nginx.js';
 import { PostgresAlone } from './postgres-alone.js';
-import { profileWindow } from './profile-window.js';
+import { profileWindow } from '../live/profile-window.js';
 import {
   compared,
   inTurns,
@@ -14,7 +14,7 @@ import {
   type Side,
   type Window,
   type WindowOptions,
-} from './windows.js';
+} from '../live/windows.js';
 
 /**
  * What durable submission costs: `POST /api/jobs`, each job committed before it is sent, beside the same requests to the

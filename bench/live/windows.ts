@@ -1,6 +1,6 @@
 import type pg from 'pg';
-import { usageBetween, type Insight } from '../live/insight.js';
-import { load } from '../live/load.js';
+import { usageBetween, type Insight } from './insight.js';
+import { load, type LoadOptions } from './load.js';
 import { median } from '../numbers.js';
 import { unfinishedAtLast } from './unfinished.js';
 
@@ -28,13 +28,9 @@ export interface Window {
   readonly unfinished: number;
 }
 
-export interface WindowOptions {
-  readonly path: string;
-  readonly body: string;
-  /** Jobs in a body. */
+export interface WindowOptions extends Omit<LoadOptions, 'url'> {
+  /** Jobs in a body, or 1. */
   readonly jobs: number;
-  readonly connections: number;
-  readonly ms: number;
 }
 
 /** Loads one side, and waits until the jobs that it took have ended. */
@@ -61,12 +57,13 @@ export async function measure(side: Side, options: WindowOptions): Promise<Windo
 export async function inTurns(
   sides: readonly Side[],
   rounds: number,
-  options: WindowOptions,
+  options: WindowOptions | ((side: Side) => WindowOptions),
 ): Promise<Window[]> {
   const windows: Window[] = [];
   for (let round = 0; round < rounds; round += 1) {
     for (let turn = 0; turn < sides.length; turn += 1) {
-      windows.push(await measure(sides[(round + turn) % sides.length] as Side, options));
+      const side = sides[(round + turn) % sides.length] as Side;
+      windows.push(await measure(side, typeof options === 'function' ? options(side) : options));
     }
   }
   return windows;

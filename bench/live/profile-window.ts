@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { functionTimes, readCpuProfile, type FunctionTime } from '../live/profile.js';
+import { functionTimes, readCpuProfile, type FunctionTime } from './profile.js';
 import { measure, type Side, type WindowOptions } from './windows.js';
 
 const SHOWN = 40;
