@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { runAll } from './all.js';
 
 /** A benchmark: prints a table, and with `json` one object as the last line. */
 export interface Bench {
@@ -10,7 +11,9 @@ export interface BenchOptions {
   readonly quick: boolean;
   readonly seed: number;
   /** Where profiles of the gateway are to go, from benchmarks that can take some; unset: none are taken. */
-  readonly profileDir?: string;
+  readonly profileDir?: string | undefined;
+  /** How long a benchmark of steady load goes on; default its own. */
+  readonly minutes?: number | undefined;
 }
 
 export interface Target {
@@ -38,6 +41,10 @@ const BENCHES: Readonly<Record<string, { about: string; load: () => Promise<Benc
       'a burst through a whole gateway, against what the slots of its nodes allow; other policies beside it',
     load: () => import('./fleet.js'),
   },
+  latency: {
+    about: 'how soon results are with their callers, beside a caller of the node who asks each second',
+    load: () => import('./latency.js'),
+  },
   limits: {
     about: 'jobs a minute from three nodes at their default rate limits, and how many requests those refuse',
     load: () => import('./limits.js'),
@@ -60,15 +67,20 @@ const BENCHES: Readonly<Record<string, { about: string; load: () => Promise<Benc
   },
 };
 
-const HELP = `Usage: npm run bench -- <name> [--quick] [--json] [--seed N] [--profile FOLDER]
+/** Not a benchmark of its own. */
+const ALL = 'all';
+
+const HELP = `Usage: npm run bench -- <name> [--quick] [--json] [--seed N] [--minutes N] [--profile FOLDER]
 
 ${Object.entries(BENCHES)
   .map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`)
   .join('\n')}
+  ${ALL.padEnd(10)} one after another, with the targets of all in one table
 
   --quick    fewer repetitions
   --json     the last line is one JSON object: {"bench","rows","targets"}
   --seed N   where random numbers start (default 1); the same seed gives the same results
+  --minutes N  how long soak goes on (default 15)
   --profile FOLDER  submit and results: profile the gateway once more at the end, and say where its time goes
   --help     this text
 
@@ -81,6 +93,7 @@ async function main(): Promise<number> {
       quick: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       seed: { type: 'string', default: '1' },
+      minutes: { type: 'string' },
       profile: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
@@ -91,7 +104,7 @@ async function main(): Promise<number> {
     return 0;
   }
   const bench = name === undefined ? undefined : BENCHES[name];
-  if (name === undefined || bench === undefined || positionals.length > 1) {
+  if (name === undefined || (bench === undefined && name !== ALL) || positionals.length > 1) {
     console.error(
       name === undefined ? HELP : `There is no benchmark "${positionals.join(' ')}".${suggestion(name)}`,
     );
@@ -101,9 +114,16 @@ async function main(): Promise<number> {
     console.error(`--seed must be a whole number, got "${values.seed}"`);
     return 2;
   }
-  const report = await (
-    await bench.load()
-  ).run({ quick: values.quick, seed: Number(values.seed), profileDir: values.profile });
+  const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
+  if (minutes !== undefined && !(minutes > 0)) {
+    console.error(`--minutes must be a number above 0, got "${values.minutes}"`);
+    return 2;
+  }
+  const options = { quick: values.quick, seed: Number(values.seed), minutes, profileDir: values.profile };
+  const report =
+    bench === undefined
+      ? await runAll(Object.keys(BENCHES), options)
+      : await (await bench.load()).run(options);
   const missed = report.targets.filter(({ ok }) => !ok);
   console.log(
     missed.length === 0
@@ -116,7 +136,7 @@ async function main(): Promise<number> {
 
 /** The known name that shares most of its letters' pairs with what was typed. */
 function suggestion(typed: string): string {
-  const names = Object.keys(BENCHES);
+  const names = [...Object.keys(BENCHES), ALL];
   const pairs = (text: string): string[] =>
     Array.from({ length: text.length }, (_none, i) => text.slice(i, i + 2));
   const likeness = (name: string): number => pairs(name).filter((pair) => pairs(typed).includes(pair)).length;

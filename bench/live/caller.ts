@@ -1,5 +1,6 @@
 import { Agent, request, type RequestOptions } from 'node:http';
 import { performance } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A job as callers write it. */
 export interface JobBody {
@@ -11,6 +12,19 @@ interface Answer {
   readonly status: number;
   readonly text: string;
 }
+
+/** A job's end as its caller saw it. */
+export interface Outcome {
+  readonly id: string;
+  readonly succeeded: boolean;
+  /** When the answer was there, in ms since 1970. */
+  readonly atMs: number;
+  /** Since before it was handed in, in ms. */
+  readonly tookMs: number;
+}
+
+/** The longest that a gateway lets a caller wait unless it was set otherwise, in s. */
+const WAIT_S = 4;
 
 /** An application that uses a node or a gateway. */
 export class Caller {
@@ -32,6 +46,32 @@ export class Caller {
     const tookMs = performance.now() - startedAt;
     if (status !== 200) throw new Error(`POST /api/jobs answered ${status} ${text}`);
     return tookMs;
+  }
+
+  /**
+   * Hands in one job and waits for its end. A gateway is asked to answer when the job has ended (`Prefer: wait`); with
+   * a pause the server is asked after each such pause, which is all that callers of a node can do.
+   */
+  async outcome(job: JobBody, pauseMs?: number): Promise<Outcome> {
+    const startedAt = performance.now();
+    const { status, text } = await this.call('POST', '/api/jobs', JSON.stringify(job));
+    const id = status === 200 ? (JSON.parse(text) as { id?: string }).id : undefined;
+    if (id === undefined) throw new Error(`POST /api/jobs answered ${status} ${text}`);
+    const headers: Record<string, string> = pauseMs === undefined ? { prefer: `wait=${WAIT_S}` } : {};
+    for (;;) {
+      if (pauseMs !== undefined) await sleep(pauseMs);
+      const reply = await this.call('GET', `/api/jobs?id=${id}`, undefined, headers);
+      if (reply.status !== 200) throw new Error(`GET /api/jobs answered ${reply.status} ${reply.text}`);
+      const [row] = JSON.parse(reply.text) as { status: string }[];
+      if (row !== undefined && row.status !== 'running') {
+        return {
+          id,
+          succeeded: row.status === 'success',
+          atMs: Date.now(),
+          tookMs: performance.now() - startedAt,
+        };
+      }
+    }
   }
 
   /** Hands in jobs as one batch. @returns their ids. @throws Error if one was not accepted */
@@ -63,12 +103,17 @@ export class Caller {
     if (this.agent !== false) this.agent.destroy();
   }
 
-  private call(method: string, path: string, body?: string): Promise<Answer> {
+  private call(
+    method: string,
+    path: string,
+    body?: string,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<Answer> {
     const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) };
     const options: RequestOptions = {
       method,
       agent: this.agent,
-      headers: { 'content-type': 'application/json', ...length },
+      headers: { 'content-type': 'application/json', ...length, ...more },
     };
     return new Promise((resolve, reject) => {
       const sent = request(`${this.url}${path}`, options, (reply) => {

@@ -10,6 +10,15 @@ export interface LiveNode {
   readonly url: string;
   /** What it counted since its start. */
   state(): Promise<NodeCounts>;
+  /** What its containers have done since its start. */
+  executions(): Promise<readonly Execution[]>;
+}
+
+/** One job on an emulated node. */
+export interface Execution {
+  readonly jobId: string;
+  /** When the node had its result, in ms since 1970; null while it runs. */
+  readonly finishedAt: number | null;
 }
 
 export interface NodeCounts {
@@ -73,7 +82,7 @@ export async function withInstallation<T>(
     started.push(gateway);
     return await use({
       url: gateway.said,
-      nodes: urls.map((url) => ({ url, state: () => stateOf(url) })),
+      nodes: urls.map(liveNode),
       processorSeconds: () => gateway.processorSeconds(),
       insight: gateway.insight,
       databaseUrl: await databaseUrl(dataDir),
@@ -98,7 +107,15 @@ async function takeAway(started: readonly Child[], dataDir: string): Promise<voi
   await rm(dataDir, { recursive: true, force: true });
 }
 
-async function stateOf(url: string): Promise<NodeCounts> {
-  const reply = await fetch(`${url}/__emulator/state`);
-  return (await reply.json()) as NodeCounts;
+function liveNode(url: string): LiveNode {
+  return {
+    url,
+    state: () => told<NodeCounts>(`${url}/__emulator/state`),
+    executions: () => told<Execution[]>(`${url}/__emulator/executions`),
+  };
+}
+
+async function told<T>(url: string): Promise<T> {
+  const reply = await fetch(url);
+  return (await reply.json()) as T;
 }
