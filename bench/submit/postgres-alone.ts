@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import pg from 'pg';
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from '../../src/protocol/uuid.js';
 
 /** The rows that the gateway commits before it answers, as one multi-row insert; ended already, so that nobody runs them. */
 const INSERT = `

@@ -1,4 +1,3 @@
-import { v7 as uuidv7 } from 'uuid';
 import { withNodeJobId } from '../protocol/job-request.js';
 import type { NodeFeature } from '../protocol/node-info.js';
 import type { FleetNode } from '../nodes/node.js';
@@ -8,6 +7,7 @@ import type { Traceparent } from '../tracing/tracing.js';
 import { beginAttemptSpan } from './attempt-span.js';
 import type { Attempt, AttemptEnding, AttemptStore } from './attempt-store.js';
 import type { JobNeeds } from './policy/placement.js';
+import { uuidv7 } from '../protocol/uuid.js';
 
 /**
  * Sends one job, one attempt per turn: send → classify → next node, until a node has it or may have it, none is

@@ -1,10 +1,6 @@
 import { BlockList, isIP } from 'node:net';
 import { GatewayError } from '../errors.js';
 
-const LOOPBACK = new BlockList();
-LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
-LOOPBACK.addAddress('::1', 'ipv6');
-
 /** Where a node takes `PUT /api/status` from: this machine, Docker's networks and a common private one; docs/protocol.md §1. */
 const LOCAL = new BlockList();
 for (const network of ['172.17.0.0', '172.18.0.0', '172.19.0.0', '192.168.0.0']) {
@@ -39,13 +35,15 @@ export function callerOf(address: string): string {
       field: 'x-forwarded-for',
     });
   }
-  return isIn(LOOPBACK, plain) ? 'loopback' : plain;
+  return isLoopback(plain) ? 'loopback' : plain;
 }
 
 /** Whether a node would take a status from there. */
 export function isLocal(address: string): boolean {
   const plain = plainAddress(address);
-  return plain !== undefined && (isIn(LOOPBACK, plain) || isIn(LOCAL, plain));
+  return (
+    plain !== undefined && (isLoopback(plain) || LOCAL.check(plain, isIP(plain) === 4 ? 'ipv4' : 'ipv6'))
+  );
 }
 
 /** An address without a port, in one spelling (RFC 5952); undefined for what is no address. */
@@ -59,6 +57,7 @@ function plainAddress(address: string): string | undefined {
   return URL.canParse(url) ? new URL(url).hostname.slice(1, -1) : plain.toLowerCase();
 }
 
-function isIn(list: BlockList, address: string): boolean {
-  return list.check(address, isIP(address) === 4 ? 'ipv4' : 'ipv6');
+/** Of an address in its one spelling. Without a BlockList, which makes an object of each address: every request asks. */
+function isLoopback(plain: string): boolean {
+  return isIP(plain) === 4 ? plain.startsWith('127.') : plain === '::1';
 }

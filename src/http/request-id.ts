@@ -1,4 +1,4 @@
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from '../protocol/uuid.js';
 
 /**
  * The id that a request goes by in the log and in its answer: the caller's `X-Request-Id`, so that both find the same

@@ -1,5 +1,4 @@
 import { Injectable } from '@nestjs/common';
-import { v7 as uuidv7 } from 'uuid';
 import { Settings } from '../config/settings.js';
 import {
   AttemptStore,
@@ -16,6 +15,7 @@ import { packBytes } from '../persistence/packed-bytes.js';
 import { WriteGroup } from '../persistence/write-group.js';
 import { failureResult } from './job-state.js';
 import { ResultsStore } from './results-store.js';
+import { uuidv7 } from '../protocol/uuid.js';
 
 interface Admission {
   readonly job: NewJob;
@@ -32,7 +32,7 @@ interface ClaimRow {
   readonly leased: boolean;
   readonly id: string | null;
   readonly number: number | null;
-  readonly body: Uint8Array | null;
+  readonly body: Buffer | null;
   readonly traceparent: string | null;
 }
 
@@ -208,7 +208,7 @@ export class AttemptsRepository extends AttemptStore {
   private async writeAdmissions(items: readonly Admission[]): Promise<boolean[]> {
     const jobs = items.map(({ job }) => job);
     const bodies = packBytes(jobs.map(({ body }) => body));
-    const rows = await this.database.$queryRaw<{ id: string }[]>`
+    const rows = await this.database.prepared<{ id: string }>`
       WITH input AS (
         SELECT t.*, nodes.id IS NOT NULL AS sent FROM unnest(
           ${jobs.map((job) => job.id)}::uuid[],
@@ -243,7 +243,7 @@ export class AttemptsRepository extends AttemptStore {
 
   private async writeClaims(items: readonly Claim[]): Promise<(ClaimedJob | 'gone' | 'unleased')[]> {
     // The first attempt's node-side id is the job's own id; later ones are new.
-    const rows = await this.database.$queryRaw<ClaimRow[]>`
+    const rows = await this.database.prepared<ClaimRow>`
       WITH input AS (
         SELECT t.*, nodes.id IS NOT NULL AS leased FROM unnest(
           ${items.map(({ jobId }) => jobId)}::uuid[],
@@ -276,14 +276,14 @@ export class AttemptsRepository extends AttemptStore {
       if (row?.id == null || row.number === null || row.body === null) return 'gone';
       return {
         attempt: { id: row.id, jobId, nodeId, number: row.number, fence },
-        body: Buffer.from(row.body),
+        body: row.body,
         traceparent: row.traceparent ?? undefined,
       };
     });
   }
 
   private async writeAcceptances(items: readonly Acceptance[]): Promise<void[]> {
-    await this.database.$executeRaw`
+    await this.database.prepared`
       WITH input AS (
         SELECT * FROM unnest(
           ${items.map(({ attempt }) => attempt.id)}::uuid[],

@@ -29,7 +29,7 @@ export class JobsRepository {
 
   /** Those of these jobs that belong to the caller, with their results; in no order. */
   async find(caller: string, ids: readonly string[]): Promise<StoredJob[]> {
-    return this.database.$queryRaw<StoredJob[]>`
+    return this.database.prepared<StoredJob>`
       SELECT jobs.id, jobs.state::text AS state, result, intermediate
       FROM jobs LEFT JOIN job_results ON job_results.job_id = jobs.id AND job_results.generation = jobs.generation
       WHERE jobs.id = ANY(${ids}::uuid[]) AND caller = ${caller}`;
@@ -37,12 +37,19 @@ export class JobsRepository {
 
   /** Ids of the caller's jobs and of what it recorded itself, in no order; unfinished ones, finished ones, or all. */
   async idsOf(caller: string, pending: boolean | undefined): Promise<string[]> {
-    const rows = await this.database.$queryRaw<{ id: string }[]>`
-      SELECT id::text FROM jobs WHERE caller = ${caller}
-      AND (${pending ?? null}::bool IS NULL OR (finished_at IS NULL) = ${pending ?? null}::bool)
-      UNION ALL
-      SELECT id FROM recorded_statuses WHERE caller = ${caller}
-      AND (${pending ?? null}::bool IS NULL OR (state = 'running') = ${pending ?? null}::bool)`;
+    // A statement for each, so that none is planned for another's share of the table.
+    const rows =
+      pending === undefined
+        ? await this.database.prepared<{ id: string }>`
+            SELECT id::text FROM jobs WHERE caller = ${caller}
+            UNION ALL SELECT id FROM recorded_statuses WHERE caller = ${caller}`
+        : pending
+          ? await this.database.prepared<{ id: string }>`
+              SELECT id::text FROM jobs WHERE caller = ${caller} AND finished_at IS NULL
+              UNION ALL SELECT id FROM recorded_statuses WHERE caller = ${caller} AND state = 'running'`
+          : await this.database.prepared<{ id: string }>`
+              SELECT id::text FROM jobs WHERE caller = ${caller} AND finished_at IS NOT NULL
+              UNION ALL SELECT id FROM recorded_statuses WHERE caller = ${caller} AND state <> 'running'`;
     return rows.map(({ id }) => id);
   }
 

@@ -1,5 +1,4 @@
 import { Injectable } from '@nestjs/common';
-import { v7 as uuidv7 } from 'uuid';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import type { Refusal } from '../dispatch/attempt-loop.js';
 import { GatewayError, messageOf } from '../errors.js';
@@ -14,6 +13,7 @@ import { JobsRepository } from './jobs.repository.js';
 import { RecordedStatusesRepository } from './recorded-statuses.repository.js';
 import { wireStatus } from './job-state.js';
 import { resultList, type StoredJob } from './result-list.js';
+import { uuidv7 } from '../protocol/uuid.js';
 
 /** A job's id; a delegated subscription has none. */
 export type Receipt = { readonly id: string } | Readonly<Record<string, never>>;

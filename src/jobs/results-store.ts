@@ -65,7 +65,7 @@ export class ResultsStore {
     const bytes = packBytes(items.flatMap(({ result, intermediate }) => [result, intermediate]));
     const even = (_: unknown, index: number): boolean => index % 2 === 0;
     const odd = (_: unknown, index: number): boolean => index % 2 === 1;
-    const over = await this.database.$queryRaw<{ id: string; won: boolean; succeeded: boolean }[]>`
+    const over = await this.database.prepared<{ id: string; won: boolean; succeeded: boolean }>`
       WITH input AS (
         SELECT * FROM unnest(
           ${items.map(({ attempt }) => attempt.id)}::uuid[],

@@ -1,4 +1,4 @@
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from '../protocol/uuid.js';
 
 /** Names this process among the replicas; a restarted gateway is a new replica. */
 export class ReplicaId {

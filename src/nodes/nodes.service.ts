@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Injectable, Logger } from '@nestjs/common';
-import { v7 as uuidv7 } from 'uuid';
 import { GatewayError } from '../errors.js';
 import { Fleet } from './fleet.js';
 import type { FleetNode, NodeConfig } from './node.js';
 import { normaliseNodeUrl } from './node-url.js';
 import { Broadcast } from '../persistence/broadcast.js';
 import { NodesRepository, type NodeChange } from './nodes.repository.js';
+import { uuidv7 } from '../protocol/uuid.js';
 
 /** What an operator may say of a node; only the URL is needed to register one. */
 export interface NodeWishes {

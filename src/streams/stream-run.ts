@@ -1,6 +1,5 @@
 import { performance } from 'node:perf_hooks';
 import type { Readable } from 'node:stream';
-import { v7 as uuidv7 } from 'uuid';
 import type { Attempt } from '../dispatch/attempt-store.js';
 import { beginAttemptSpan } from '../dispatch/attempt-span.js';
 import type { Place } from '../dispatch/places.js';
@@ -20,6 +19,7 @@ import type { Listener } from './listener.js';
 import { lossOf, missOf, tooLong, type Miss } from './misses.js';
 import { StreamEndings } from './stream-endings.js';
 import type { Halt, StreamParts, StreamRefusal, StreamRequest } from './stream-parts.js';
+import { uuidv7 } from '../protocol/uuid.js';
 
 /** The JSON 5xx answers after which a request counts as at fault itself; as in the attempt loop. */
 const ERRORS_MEAN_REFUSED = 2;

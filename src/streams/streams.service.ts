@@ -1,7 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
-import { v7 as uuidv7 } from 'uuid';
 import { Settings } from '../config/settings.js';
 import { AttemptStore } from '../dispatch/attempt-store.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
@@ -19,6 +18,7 @@ import { Listener, type Loss } from './listener.js';
 import { StreamPlaces } from './stream-places.js';
 import type { Halt, StreamParts, StreamRefusal } from './stream-parts.js';
 import { StreamRun } from './stream-run.js';
+import { uuidv7 } from '../protocol/uuid.js';
 
 const LOSSES: Readonly<Record<Loss, Halt>> = {
   gone: { error: 'The caller went away before the stream had ended', reason: 'the caller went away' },

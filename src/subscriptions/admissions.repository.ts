@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { v7 as uuidv7 } from 'uuid';
 import { Settings } from '../config/settings.js';
 import type { Prisma } from '../generated/prisma/client.js';
 import { Database, storableText } from '../persistence/database.js';
@@ -9,6 +8,7 @@ import { WriteGroup } from '../persistence/write-group.js';
 import type { DelegatedRequest } from '../protocol/delegated-request.js';
 import { insertOffers, type MadeOffer } from './offers.repository.js';
 import { containersText } from './subscription-state.js';
+import { uuidv7 } from '../protocol/uuid.js';
 
 /** What became of a request: a new subscription, an accepted one opened anew, or nothing, since it is known already. */
 export type Admitted =

@@ -1,10 +1,10 @@
 import { Injectable } from '@nestjs/common';
-import { v7 as uuidv7 } from 'uuid';
 import type { Prisma } from '../generated/prisma/client.js';
 import { Database, storableText } from '../persistence/database.js';
 import type { SubscribedContainers } from '../protocol/delegated-request.js';
 import type { PlacedOffer, Placing } from './placing.js';
 import { containersFrom } from './subscription-state.js';
+import { uuidv7 } from '../protocol/uuid.js';
 
 /** An offer that may be sent. */
 export interface MadeOffer {

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from '../../src/protocol/uuid.js';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { readSettings } from '../../src/config/settings.js';

@@ -13,7 +13,7 @@ export interface SourceStatement {
 export function rawStatementsOn(tables: readonly string[]): SourceStatement[] {
   const named = new RegExp(`\\b(${tables.join('|')})\\b`);
   return sources().flatMap(({ file, text }) =>
-    [...text.matchAll(/\$(?:query|execute)Raw(?:<[^`]*?>)?`/g)]
+    [...text.matchAll(/\.(?:\$queryRaw|\$executeRaw|prepared)(?:<[^`]*?>)?`/g)]
       .map((match) => ({ file, parts: partsOf(text, match.index + match[0].length) }))
       .filter(({ parts }) => parts.some((part) => named.test(part))),
   );

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from '../../src/protocol/uuid.js';
 
 import { readSettings } from '../../src/config/settings.js';
 import type { Attempt } from '../../src/dispatch/attempt-store.js';
