@@ -49,6 +49,10 @@ const BENCHES: Readonly<Record<string, { about: string; load: () => Promise<Benc
     about: 'jobs a minute from three nodes at their default rate limits, and how many requests those refuse',
     load: () => import('./limits.js'),
   },
+  scale: {
+    about: 'what a job costs with up to 1,000 nodes and 100,000 waiting jobs, and what memory is kept',
+    load: () => import('./scale/bench.js'),
+  },
   stall: {
     about: 'what the gateway adds to one POST where nodes stall on reused connections',
     load: () => import('./stall.js'),

@@ -17,15 +17,21 @@ export class Child {
 
   private constructor(
     private readonly child: ChildProcess,
-    /** What its first line of the awaited form named. */
-    readonly said: string,
+    /** What its lines of the awaited form named. */
+    readonly allSaid: readonly string[],
   ) {
     this.insight = new Insight(child);
+  }
+
+  /** What the first of those lines named. */
+  get said(): string {
+    return this.allSaid[0] ?? '';
   }
 
   /**
    * @param program file from the project's folder: `dist/….js` as it was built, or a benchmark's own `bench/….ts`
    * @param announces a line of its output that tells that it is ready; the first group is kept as `said`
+   * @param lines how many such lines there have to be
    * @throws Error when it was not built, ends, or says nothing of that form in a minute
    */
   static async start(
@@ -33,6 +39,7 @@ export class Child {
     args: readonly string[],
     environment: Readonly<Record<string, string>>,
     announces: RegExp,
+    lines = 1,
   ): Promise<Child> {
     const path = join(ROOT, program);
     if (!existsSync(path)) throw new Error(`${program} is missing: run npm run build first`);
@@ -43,7 +50,7 @@ export class Child {
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });
     try {
-      return new Child(child, await announcement(child, program, announces));
+      return new Child(child, await announcements(child, program, announces, lines));
     } catch (error) {
       await end(child);
       throw error;
@@ -68,7 +75,13 @@ export class Child {
   }
 }
 
-async function announcement(child: ChildProcess, program: string, announces: RegExp): Promise<string> {
+async function announcements(
+  child: ChildProcess,
+  program: string,
+  announces: RegExp,
+  count: number,
+): Promise<string[]> {
+  const all: string[] = [];
   const lines = createInterface({ input: child.stdout as NonNullable<typeof child.stdout> });
   return new Promise((resolve, reject) => {
     const fail = (problem: string): void => reject(new Error(`${program} ${problem}`));
@@ -82,9 +95,9 @@ async function announcement(child: ChildProcess, program: string, announces: Reg
       // Log entries are warnings, which are worth reading.
       if (line.startsWith('{')) process.stderr.write(`${line}\n`);
       const said = announces.exec(line)?.[1];
-      if (said === undefined) return;
+      if (said === undefined || all.push(said) < count) return;
       clearTimeout(timer);
-      resolve(said);
+      resolve(all);
     });
   });
 }

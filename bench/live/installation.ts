@@ -5,7 +5,7 @@ import { PostgresServer } from '../../src/persistence/postgres-server.js';
 import { Child } from './child.js';
 import type { Insight } from './insight.js';
 
-/** An emulated node in a process of its own. */
+/** An emulated node, in another process. */
 export interface LiveNode {
   readonly url: string;
   /** What it counted since its start. */
@@ -41,7 +41,7 @@ export interface Installation {
 }
 
 export interface InstallationOptions {
-  /** For each node, what it is told on its command line (`npm run emulator -- --help`). */
+  /** For each process of nodes, one node unless `--count` says more, its command line (`npm run emulator -- --help`). */
   readonly nodes: readonly (readonly string[])[];
   /** URLs of further nodes, which run already and stay. */
   readonly others?: readonly string[];
@@ -67,9 +67,9 @@ export async function withInstallation<T>(
   try {
     for (const args of nodes) {
       const given = ['--port', '0', ...args];
-      started.push(await Child.start('dist/emulator/main.js', given, {}, /(http:\S+)$/));
+      started.push(await Child.start('dist/emulator/main.js', given, {}, /(http:\S+)$/, countOf(args)));
     }
-    const urls = started.map(({ said }) => said);
+    const urls = started.flatMap(({ allSaid }) => allSaid);
     const environment = {
       HOST: '127.0.0.1',
       PORT: '0',
@@ -92,6 +92,11 @@ export async function withInstallation<T>(
     process.off('SIGTERM', interrupted);
     await end();
   }
+}
+
+function countOf(args: readonly string[]): number {
+  const at = args.indexOf('--count');
+  return at === -1 ? 1 : Number(args[at + 1]);
 }
 
 async function databaseUrl(dataDir: string): Promise<string> {

@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { Injectable, Logger } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
@@ -20,9 +21,9 @@ import { Lane } from './lane.js';
 import { LeaseKeeper } from './lease-keeper.js';
 import { ResultSinks } from './result-sink.js';
 
-/** First probes after a start are spread over at most this long, in ms. */
+/** How long a start waits for the first probes, in ms. */
 const FIRST_PROBES_MS = 2_000;
-/** Between two first probes, when there are few nodes, in ms. */
+/** Between the first probes of two nodes, in ms: those of a thousand are spread as their later ones are. */
 const FIRST_PROBE_GAP_MS = 5;
 /** How long a node may take to tell its resources, in ms; it asks all its containers. */
 const RESOURCES_TIMEOUT_MS = 10_000;
@@ -35,7 +36,9 @@ export class Lanes {
   private readonly log = new Logger(Lanes.name);
   private readonly lanes = new Map<string, Lane>();
   private timer: NodeJS.Timeout | undefined;
-  private opened = 0;
+  /** When the next lane may probe its node first, on the clock of `performance.now()`. */
+  private nextFirstProbeMs = 0;
+  private takingUp: Promise<void> | undefined;
 
   constructor(
     private readonly settings: Settings,
@@ -95,6 +98,15 @@ export class Lanes {
    * lease, or dropped on the way by an error.
    */
   async takeUpOpen(): Promise<void> {
+    // Many leases gained in one round need one look, which has to begin after all of them.
+    this.takingUp ??= Promise.resolve().then(() => {
+      this.takingUp = undefined;
+      return this.lookForOpen();
+    });
+    await this.takingUp;
+  }
+
+  private async lookForOpen(): Promise<void> {
     try {
       for (const open of await this.jobs.openOn([...this.lanes.keys()])) {
         const { id, jobId, nodeId } = open.attempt;
@@ -142,10 +154,16 @@ export class Lanes {
     this.lanes.get(node.id)?.stop();
     this.lanes.set(node.id, lane);
     this.dispatcher.laneReset(node.id, learned);
-    lane.start(Math.min(this.opened * FIRST_PROBE_GAP_MS, FIRST_PROBES_MS));
-    this.opened += 1;
+    lane.start(this.firstProbeDelayMs());
     fleet.emit('changed', node);
     if (this.timer !== undefined) void this.takeUpOpen();
+  }
+
+  private firstProbeDelayMs(): number {
+    const now = performance.now();
+    const at = Math.max(now, this.nextFirstProbeMs);
+    this.nextFirstProbeMs = at + FIRST_PROBE_GAP_MS;
+    return at - now;
   }
 
   private close(node: FleetNode): void {

@@ -6,6 +6,7 @@ import { lacksChain, parseChain, parseNodeInfo, type NodeInfo } from '../protoco
 import { JsonSyntaxError } from '../protocol/raw-json.js';
 import type { NodeRoute, RateBudget, RateHeaders } from './rate-budget.js';
 import type { Traceparent } from '../tracing/tracing.js';
+import { Turns } from './turns.js';
 import { ResultRowReader, type OversizeRow, type ResultRow } from '../protocol/result-rows.js';
 
 /** A node as the client has to know it. */
@@ -84,6 +85,8 @@ const REQUESTS_PER_CONNECTION = 900;
 /** A reused connection that is slower than a new one by more than this stalls, in ms. */
 const STALL_MS = 20;
 const REUSE_SAMPLES = 5;
+/** Nodes that are measured at a time. */
+const REUSE_AT_ONCE = 2;
 
 /**
  * Speaks the Infernet protocol to nodes; the only place that knows undici. It makes one request for each
@@ -95,6 +98,7 @@ const REUSE_SAMPLES = 5;
  */
 export class NodeClient {
   private readonly agent: Agent;
+  private readonly reuseTurns = new Turns(REUSE_AT_ONCE);
 
   /** @param connectionsPerNode further requests to a node wait for one of these */
   constructor(
@@ -201,10 +205,15 @@ export class NodeClient {
   }
 
   /**
-   * Is a kept connection slower than a new one, as with the reference node? Asks /health a few times over either.
+   * Is a kept connection slower than a new one, as with the reference node? Asks /health a few times over either, of two
+   * nodes at a time: a gateway that begins with a thousand nodes has other things to do.
    * @returns whether connections to this node are worth keeping; false when that could not be found out
    */
   async measureReuse(node: NodeTarget, timeoutMs: number): Promise<boolean> {
+    return this.reuseTurns.run(() => this.measureReuseNow(node, timeoutMs));
+  }
+
+  private async measureReuseNow(node: NodeTarget, timeoutMs: number): Promise<boolean> {
     const { origin } = new URL(node.config.url);
     const kept = new Client(origin, { pipelining: 1, connect: { timeout: CONNECT_TIMEOUT_MS } });
     const timeOf = async (dispatcher: Dispatcher, reset: boolean): Promise<number> => {

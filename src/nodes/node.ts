@@ -73,8 +73,10 @@ export class FleetNode {
   readonly budget = new RateBudget();
   /** How it fares, as told by the replica that works with it last; see `NodeSummary`. */
   toldStatus: unknown;
-  /** Whether keeping connections to it pays; measured when a replica begins to work with it. */
+  /** Whether keeping connections to it pays; measured now and then. */
   reusesConnections = false;
+  /** When that was, on the clock of `performance.now()`; a lease that comes back is no reason to measure again. */
+  reuseMeasuredAtMs = -Infinity;
   private containersById = new Map<string, ContainerInfo>();
   private knownFeatures: ReadonlySet<NodeFeature> = new Set();
   private missedProbes = 0;

@@ -25,7 +25,6 @@ export class Prober {
   private readonly log = new Logger(Prober.name);
   private timer: NodeJS.Timeout | undefined;
   private stopped = true;
-  private reuseMeasuredAt = -Infinity;
 
   constructor(
     private readonly node: FleetNode,
@@ -57,7 +56,7 @@ export class Prober {
       if (healthBefore === 'down') this.log.log({ node: node.config.name }, 'The node is up');
       if (offerChanged || healthBefore !== 'up') fleet.emit('changed', node);
       fleet.emit('probed', node);
-      await this.measureReuse();
+      void this.measureReuse();
       if (offerChanged) await this.repository.saveSnapshot(node.id, info);
     } catch (error) {
       if (!(error instanceof NodeUnavailable)) {
@@ -70,11 +69,15 @@ export class Prober {
     }
   }
 
-  /** A node may be replaced by another behind the same URL, so this is looked at anew now and then. */
+  /**
+   * A node may be replaced by another behind the same URL, so this is looked at anew now and then. Probes do not wait for
+   * it: of many nodes each has to wait for its turn.
+   */
   private async measureReuse(): Promise<void> {
-    if (performance.now() - this.reuseMeasuredAt < REUSE_INTERVAL_MS) return;
-    this.reuseMeasuredAt = performance.now();
-    this.node.reusesConnections = await this.client.measureReuse(this.node, this.options.timeoutMs);
+    const { node, client } = this;
+    if (performance.now() - node.reuseMeasuredAtMs < REUSE_INTERVAL_MS) return;
+    node.reuseMeasuredAtMs = performance.now();
+    node.reusesConnections = await client.measureReuse(node, this.options.timeoutMs);
   }
 
   private schedule(delayMs: number): void {
