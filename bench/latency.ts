@@ -30,7 +30,7 @@ const CALLERS = [
   { callers: 16, thinkMs: 250 },
 ];
 /** How long callers go on with jobs of one length. */
-const SPELL_MS = { full: 20_000, quick: 3_000 };
+const SPELL_MS = { full: 20_000, quick: 2_500 };
 const WARM_UP_MS = 2_000;
 /** Callers who ask the node itself; they mostly sleep, so they go on beside the others. */
 const DIRECT = { callers: 10, pauseMs: 1_000 };

@@ -13,3 +13,8 @@ export function quantile(values: readonly number[], share: number): number {
 export function rounded(value: number): number {
   return Math.round(value * 1_000) / 1_000;
 }
+
+/** The sum of some numbers divided by how many they are. */
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

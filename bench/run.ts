@@ -53,6 +53,11 @@ const BENCHES: Readonly<Record<string, { about: string; load: () => Promise<Benc
     about: 'what a job costs with up to 1,000 nodes and 100,000 waiting jobs, and what memory is kept',
     load: () => import('./scale/bench.js'),
   },
+  soak: {
+    about:
+      'whether memory, event loop, connections and tables stay as they are under steady load for minutes',
+    load: () => import('./soak.js'),
+  },
   stall: {
     about: 'what the gateway adds to one POST where nodes stall on reused connections',
     load: () => import('./stall.js'),
