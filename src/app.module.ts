@@ -21,6 +21,7 @@ import { OperatorToken } from './http/operator-token.js';
 import { ProbesController } from './health/probes.controller.js';
 import { Readiness } from './health/readiness.js';
 import { ErrorFilter } from './http/error-filter.js';
+import { AcceptancesRepository } from './jobs/acceptances.repository.js';
 import { AttemptsRepository } from './jobs/attempts.repository.js';
 import { JobEvents } from './jobs/job-events.js';
 import { JobsController } from './jobs/jobs.controller.js';
@@ -151,6 +152,7 @@ export class AppModule {
         ResourceSnapshots,
         FleetResources,
         JobEvents,
+        AcceptancesRepository,
         ResultsStore,
         AttemptsRepository,
         { provide: AttemptStore, useExisting: AttemptsRepository },

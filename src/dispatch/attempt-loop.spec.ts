@@ -20,6 +20,8 @@ class RecordingStore extends AttemptStore {
   claim = () => Promise.reject(new Error('the loop claims nothing'));
   accepted: AttemptStore['accepted'] = async (attempt, nodeJobId) =>
     void (await this.note(`accepted ${attempt.number}${nodeJobId === undefined ? '' : ' under another id'}`));
+  noteAccepted: AttemptStore['noteAccepted'] = async (attempt) =>
+    void (await this.note(`accepted ${attempt.number}`));
   moveOn: AttemptStore['moveOn'] = (attempt, { state }, next) =>
     this.note(`${state} ${attempt.number}, next ${next.number}`);
   requeue: AttemptStore['requeue'] = (attempt, { state }) => this.note(`${state} ${attempt.number}, queued`);

@@ -196,16 +196,16 @@ export class AttemptLoop {
     nodeJobId: string,
   ): Promise<TripOutcome> {
     this.guide.accepted(attempt, containers);
-    const foreignId = nodeJobId === attempt.id ? undefined : nodeJobId;
-    const committed = this.guide.commit(() => this.store.accepted(attempt, foreignId));
-    // With our own id the node can be asked after a crash, so nothing hangs on this commit.
-    if (foreignId === undefined) {
-      committed.catch(() => undefined);
+    if (nodeJobId === attempt.id) {
+      // With our own id the node can be asked after a crash, so nothing hangs on this commit.
+      this.guide.commit(() => this.store.noteAccepted(attempt)).catch(() => undefined);
     } else {
-      await committed.catch((error: unknown) => {
-        this.guide.leftBehind(attempt, containers);
-        throw error;
-      });
+      await this.guide
+        .commit(() => this.store.accepted(attempt, nodeJobId))
+        .catch((error: unknown) => {
+          this.guide.leftBehind(attempt, containers);
+          throw error;
+        });
     }
     return { kind: 'delivered', attempt, nodeJobId, certain: true };
   }

@@ -71,6 +71,9 @@ export abstract class AttemptStore {
   /** `sending` → `running`. `nodeJobId` is the id the node uses when it did not take ours. */
   abstract accepted(attempt: Attempt, nodeJobId: string | undefined): Promise<void>;
 
+  /** The same with our id, in a moment: may be left out if the attempt ends before. */
+  abstract noteAccepted(attempt: Attempt): Promise<void>;
+
   /**
    * Ends an attempt and starts the next one; the job stays `sending`, or, a stream that has given no output, `running`.
    * @returns false if that was not ours to do any more: cancelled, or a lease was lost

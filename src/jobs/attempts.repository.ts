@@ -13,6 +13,7 @@ import { Metrics } from '../metrics/metrics.js';
 import { Database, storableText } from '../persistence/database.js';
 import { packBytes } from '../persistence/packed-bytes.js';
 import { WriteGroup } from '../persistence/write-group.js';
+import { AcceptancesRepository } from './acceptances.repository.js';
 import { failureResult } from './job-state.js';
 import { ResultsStore } from './results-store.js';
 import { uuidv7 } from '../protocol/uuid.js';
@@ -20,11 +21,6 @@ import { uuidv7 } from '../protocol/uuid.js';
 interface Admission {
   readonly job: NewJob;
   readonly first: Attempt | undefined;
-}
-
-interface Acceptance {
-  readonly attempt: Attempt;
-  readonly nodeJobId: string | undefined;
 }
 
 interface ClaimRow {
@@ -69,11 +65,11 @@ export interface RetryPauses {
 export class AttemptsRepository extends AttemptStore {
   private readonly admissions: WriteGroup<Admission, boolean>;
   private readonly claims: WriteGroup<Claim, ClaimedJob | 'gone' | 'unleased'>;
-  private readonly acceptances: WriteGroup<Acceptance, void>;
 
   constructor(
     private readonly database: Database,
     private readonly results: ResultsStore,
+    private readonly acceptances: AcceptancesRepository,
     private readonly settings: Settings,
     metrics: Metrics,
   ) {
@@ -92,11 +88,6 @@ export class AttemptsRepository extends AttemptStore {
       maxItems: 100,
       onFlush,
     });
-    this.acceptances = new WriteGroup<Acceptance, void>({
-      name: 'acceptances',
-      flush: (items) => this.writeAcceptances(items),
-      onFlush,
-    });
   }
 
   async admit(job: NewJob, first: Attempt | undefined): Promise<boolean> {
@@ -108,7 +99,11 @@ export class AttemptsRepository extends AttemptStore {
   }
 
   async accepted(attempt: Attempt, nodeJobId: string | undefined): Promise<void> {
-    await this.acceptances.add({ attempt, nodeJobId });
+    await this.acceptances.commit(attempt, nodeJobId);
+  }
+
+  async noteAccepted(attempt: Attempt): Promise<void> {
+    await this.acceptances.note(attempt);
   }
 
   async moveOn(attempt: Attempt, ending: AttemptEnding, next: Attempt): Promise<boolean> {
@@ -126,6 +121,7 @@ export class AttemptsRepository extends AttemptStore {
   }
 
   async requeue(attempt: Attempt, ending: AttemptEnding): Promise<boolean> {
+    await this.acceptances.settle(attempt.id);
     const requeued = await this.database.$executeRaw`
       WITH ended AS (
         UPDATE attempts SET state = ${ending.state}::attempt_state, reason = ${storableText(ending.reason)}, finished_at = now()
@@ -146,6 +142,7 @@ export class AttemptsRepository extends AttemptStore {
     limit: number,
     { baseMs, maxMs, share }: RetryPauses,
   ): Promise<RetryOutcome> {
+    await this.acceptances.settle(attempt.id);
     const [row] = await this.database.$queryRaw<
       { failures: number; expired: boolean; again: boolean; delay_ms: number }[]
     >`
@@ -280,21 +277,6 @@ export class AttemptsRepository extends AttemptStore {
         traceparent: row.traceparent ?? undefined,
       };
     });
-  }
-
-  private async writeAcceptances(items: readonly Acceptance[]): Promise<void[]> {
-    await this.database.prepared`
-      WITH input AS (
-        SELECT * FROM unnest(
-          ${items.map(({ attempt }) => attempt.id)}::uuid[],
-          ${items.map(({ attempt }) => attempt.jobId)}::uuid[],
-          ${items.map(({ nodeJobId }) => (nodeJobId === undefined ? null : storableText(nodeJobId)))}::text[]
-        ) AS t(id, job_id, node_job_id)),
-      running AS (
-        UPDATE attempts SET state = 'running', accepted_at = now(), node_job_id = input.node_job_id FROM input
-        WHERE attempts.id = input.id AND attempts.state = 'sending' RETURNING attempts.job_id)
-      UPDATE jobs SET state = 'running' FROM running WHERE jobs.id = running.job_id AND jobs.state = 'sending'`;
-    return items.map(() => undefined);
   }
 }
 

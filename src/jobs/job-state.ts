@@ -8,7 +8,7 @@
  *   node, which asks whether the job is there. After the death of the process, the next one that leases the node asks.
  *   Leaves to `running` (accepted, or found there), to `sending` with another attempt (next node), back to `queued` (no
  *   node left, or not found there), to `failed` (every node refused it), or is withdrawn (refused before anybody was
- *   told its id).
+ *   told its id). A job that ends in a moment goes on to its end from here; src/jobs/acceptances.repository.ts.
  * - `running`: the node accepted it. Owner: the collector of that node. Leaves to `succeeded` or `failed` by the
  *   node's word, to `retrying` when the node has lost it or could not use its container, or back to `queued` when the
  *   node stands still: its attempt stays open then, and the first result of all counts, whatever state the job is in.

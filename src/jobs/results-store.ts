@@ -6,6 +6,7 @@ import { Broadcast } from '../persistence/broadcast.js';
 import { Database, storableText } from '../persistence/database.js';
 import { packBytes } from '../persistence/packed-bytes.js';
 import { WriteGroup } from '../persistence/write-group.js';
+import { AcceptancesRepository } from './acceptances.repository.js';
 import { JobEvents } from './job-events.js';
 
 /** How an attempt, and with it its job, ended. */
@@ -37,6 +38,7 @@ export class ResultsStore {
     private readonly events: JobEvents,
     private readonly broadcast: Broadcast,
     private readonly settings: Settings,
+    private readonly acceptances: AcceptancesRepository,
     private readonly metrics: Metrics,
   ) {
     this.group = new WriteGroup<FinishedAttempt, void>({
@@ -73,11 +75,12 @@ export class ResultsStore {
           ${items.map(({ state }) => state)}::text[],
           ${items.map(({ state, attemptState }) => attemptState ?? state)}::text[],
           ${items.map(({ reason }) => (reason === null ? null : storableText(reason)))}::text[],
+          ${items.map(({ attempt }) => this.acceptances.take(attempt.id))}::float8[],
           ${bytes.offsets.filter(even)}::int[],
           ${bytes.lengths.filter(even)}::int[],
           ${bytes.offsets.filter(odd)}::int[],
           ${bytes.lengths.filter(odd)}::int[]
-        ) AS t(attempt_id, job_id, state, attempt_state, reason, result_at, result_length,
+        ) AS t(attempt_id, job_id, state, attempt_state, reason, accepted_ago_ms, result_at, result_length,
                intermediate_at, intermediate_length)),
       packed AS (SELECT ${bytes.all}::bytea AS results),
       -- Of two attempts of one job in the same group the first one counts; one of an earlier generation never does.
@@ -94,7 +97,8 @@ export class ResultsStore {
       ended AS (
         UPDATE attempts SET
           state = (CASE WHEN won.id IS NULL THEN 'superseded' ELSE input.attempt_state END)::attempt_state,
-          reason = input.reason, finished_at = now()
+          reason = input.reason, finished_at = now(),
+          accepted_at = coalesce(accepted_at, now() - make_interval(secs => input.accepted_ago_ms / 1000))
         FROM input LEFT JOIN won ON won.attempt_id = input.attempt_id
         WHERE attempts.id = input.attempt_id AND attempts.finished_at IS NULL),
       spent AS (

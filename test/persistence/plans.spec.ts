@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { readSettings } from '../../src/config/settings.js';
 import type { Attempt } from '../../src/dispatch/attempt-store.js';
+import { AcceptancesRepository } from '../../src/jobs/acceptances.repository.js';
 import { AttemptsRepository } from '../../src/jobs/attempts.repository.js';
 import { JobEvents } from '../../src/jobs/job-events.js';
 import { JobsRepository } from '../../src/jobs/jobs.repository.js';
@@ -128,14 +129,16 @@ async function runEverything(): Promise<void> {
   const database = new Database({ url, poolSize: 2 });
   const settings = readSettings({});
   const metrics = new NoMetrics();
+  const acceptances = new AcceptancesRepository(database, metrics);
   const results = new ResultsStore(
     database,
     new JobEvents(),
     new Broadcast(database, url, uuidv7()),
     settings,
+    acceptances,
     metrics,
   );
-  const attempts = new AttemptsRepository(database, results, settings, metrics);
+  const attempts = new AttemptsRepository(database, results, acceptances, settings, metrics);
   const jobs = new JobsRepository(database);
   const operations = new OperationsRepository(database, settings);
   const sweep = new SweepRepository(database);

@@ -3,6 +3,7 @@ import { uuidv7 } from '../../src/protocol/uuid.js';
 
 import { readSettings } from '../../src/config/settings.js';
 import type { Attempt } from '../../src/dispatch/attempt-store.js';
+import { AcceptancesRepository } from '../../src/jobs/acceptances.repository.js';
 import { AttemptsRepository } from '../../src/jobs/attempts.repository.js';
 import { JobEvents } from '../../src/jobs/job-events.js';
 import { failureResult } from '../../src/jobs/job-state.js';
@@ -69,8 +70,9 @@ class Life {
   constructor(private readonly random: () => number) {
     const broadcast = new Broadcast(store, database.url, 'one');
     const metrics = new NoMetrics();
-    this.results = new ResultsStore(store, this.events, broadcast, this.settings, metrics);
-    this.attempts = new AttemptsRepository(store, this.results, this.settings, metrics);
+    const acceptances = new AcceptancesRepository(store, metrics);
+    this.results = new ResultsStore(store, this.events, broadcast, this.settings, acceptances, metrics);
+    this.attempts = new AttemptsRepository(store, this.results, acceptances, this.settings, metrics);
     this.reads = new JobsRepository(store);
     this.operations = new OperationsRepository(store, this.settings);
     this.events.on('finished', (id) => this.announced.push(id));

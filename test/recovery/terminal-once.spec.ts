@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 
 import { readSettings } from '../../src/config/settings.js';
 import type { EmulatedNodeOptions } from '../../src/emulator/options.js';
+import { AcceptancesRepository } from '../../src/jobs/acceptances.repository.js';
 import { JobEvents } from '../../src/jobs/job-events.js';
 import { NoMetrics } from '../../src/metrics/metrics.js';
 import { ResultsStore } from '../../src/jobs/results-store.js';
@@ -208,7 +209,16 @@ describe('two generations that finish at the same moment', () => {
         VALUES (${job}::uuid, ${job}::uuid, ${node}::uuid, 1, 1, 'running', 'default'),
                (${second}::uuid, ${job}::uuid, ${node}::uuid, 2, 2, 'running', 'default')`;
       const broadcast = new Broadcast(store, database.url, 'a');
-      const results = new ResultsStore(store, new JobEvents(), broadcast, readSettings({}), new NoMetrics());
+      const metrics = new NoMetrics();
+      const acceptances = new AcceptancesRepository(store, metrics);
+      const results = new ResultsStore(
+        store,
+        new JobEvents(),
+        broadcast,
+        readSettings({}),
+        acceptances,
+        metrics,
+      );
       const finish = (id: string | undefined, text: string) =>
         results.finish({
           attempt: { id: id ?? '', jobId: job ?? '' },
