@@ -7,14 +7,8 @@ for (const network of ['172.17.0.0', '172.18.0.0', '172.19.0.0', '192.168.0.0'])
   LOCAL.addSubnet(network, 16, 'ipv4');
 }
 
-/**
- * The address that a node should see as that of the caller, for its rate limiter: as in {@link callerOf} all loopback
- * addresses are one.
- *
- * @param address what Fastify found to be the peer, `TRUST_PROXY` considered
- */
-export function addressToForward(address: string): string {
-  const caller = callerOf(address);
+/** The address that a node should see as that of a caller, for its rate limiter. @param caller as {@link callerOf} says it */
+export function addressToForward(caller: string): string {
   return caller === 'loopback' ? '127.0.0.1' : caller;
 }
 

@@ -80,8 +80,12 @@ export const CONNECT_TIMEOUT_MS = 3_000;
 /** A body that comes in more slowly than this is given up, after a start of so many ms; bytes in a ms. */
 const SLOWEST_BYTES_PER_MS = 16;
 const START_MS = 3_000;
-const KEEP_IDLE_MS = 3_000;
-const REQUESTS_PER_CONNECTION = 900;
+/** How long and for how many requests connections are kept: nodes drop them, without a word, a little later. */
+export const KEPT_CONNECTIONS = {
+  keepAliveTimeout: 3_000,
+  keepAliveMaxTimeout: 3_000,
+  maxRequestsPerClient: 900,
+} as const;
 /** A reused connection that is slower than a new one by more than this stalls, in ms. */
 const STALL_MS = 20;
 const REUSE_SAMPLES = 5;
@@ -109,9 +113,7 @@ export class NodeClient {
       connections: connectionsPerNode,
       pipelining: 1,
       connect: { timeout: CONNECT_TIMEOUT_MS },
-      keepAliveTimeout: KEEP_IDLE_MS,
-      keepAliveMaxTimeout: KEEP_IDLE_MS,
-      maxRequestsPerClient: REQUESTS_PER_CONNECTION,
+      ...KEPT_CONNECTIONS,
     });
   }
 

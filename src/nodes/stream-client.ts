@@ -8,6 +8,7 @@ import { StreamRowReader, type StreamRow } from '../protocol/stream-row.js';
 import type { TracedSpan, Traceparent } from '../tracing/tracing.js';
 import {
   CONNECT_TIMEOUT_MS,
+  KEPT_CONNECTIONS,
   SMALL_REPLY_BYTES,
   failureOf,
   jsonHeaders,
@@ -53,11 +54,15 @@ export interface OnBehalf {
 
 /**
  * Asks nodes for streams. They carry the address of the caller, so that each caller spends a budget of its own at the
- * node (docs/protocol.md §4), and what the node says of that budget teaches nothing about the gateway's. Every stream
- * has a connection of its own, and any number may be open.
+ * node (docs/protocol.md §4), and what the node says of that budget teaches nothing about the gateway's. Any
+ * number of streams may be open, each on a connection that is kept afterwards only where that is worth it.
  */
 export class StreamClient {
-  private readonly agent = new Agent({ pipelining: 1, connect: { timeout: CONNECT_TIMEOUT_MS } });
+  private readonly agent = new Agent({
+    pipelining: 1,
+    connect: { timeout: CONNECT_TIMEOUT_MS },
+    ...KEPT_CONNECTIONS,
+  });
 
   constructor(private readonly metrics: Metrics) {}
 
@@ -106,6 +111,8 @@ export class StreamClient {
       const post = { method: 'POST', path: '/api/jobs/stream', body, traceparent } as const;
       const reply = await this.request(node, post, on);
       if (reply.statusCode === 200) {
+        // It may break before anybody reads it, or be let go unread.
+        reply.body.on('error', () => undefined);
         const contentType = String(reply.headers['content-type'] ?? 'text/html; charset=utf-8');
         return { kind: 'streaming', contentType, body: reply.body };
       }
@@ -137,7 +144,7 @@ export class StreamClient {
         body: body ?? null,
         headers: headersFor(node, body === undefined ? {} : jsonHeaders(traceparent), address),
         signal,
-        reset: true,
+        reset: !node.reusesConnections,
         headersTimeout: timeoutMs,
         // A container may think for long; how long a stream may take in all is the caller's concern.
         bodyTimeout: method === 'POST' ? 0 : timeoutMs,

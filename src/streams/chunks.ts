@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 /**
  * Gives the bytes of `body` to `take` as they come, and none while what it returned is pending. In flowing mode: iterating
  * would join what has come into one buffer each time, a copy of every byte. Resolves at the end of the body.
- * @throws what breaks the body off, or `take` throws; the body is destroyed then
+ * @throws what breaks the body off, or `take` throws; the body is destroyed then, as it may be already
  */
 export async function eachChunk(
   body: Readable,
@@ -14,6 +14,7 @@ export async function eachChunk(
       reject(error as Error);
       body.destroy();
     };
+    if (body.destroyed) return fail(body.errored ?? new Error('the connection was closed'));
     body.on('error', fail);
     body.on('end', resolve);
     body.on('close', () => reject(new Error('the connection was closed')));

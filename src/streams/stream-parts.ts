@@ -18,6 +18,8 @@ export interface StreamParts {
   readonly client: StreamClient;
   readonly fleet: Fleet;
   readonly metrics: Metrics;
+  /** Whether the last new stream could be stored. */
+  storeAnswers: boolean;
 }
 
 /** A stream as it was asked for. */

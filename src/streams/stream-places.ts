@@ -27,10 +27,14 @@ export class StreamPlaces {
     );
   }
 
+  /** A place that is free now on a node of this replica. */
+  findNow(job: JobNeeds, tried: ReadonlySet<string>): Place | undefined {
+    return this.dispatcher.placeNow(job, tried.size === 0 ? undefined : tried);
+  }
+
   /** A place as soon as there is one; undefined when the signal aborts first. */
   async find(job: JobNeeds, tried: ReadonlySet<string>, signal: AbortSignal): Promise<Place | undefined> {
-    const now = this.dispatcher.placeNow(job, tried.size === 0 ? undefined : tried);
-    if (now !== undefined || signal.aborted) return now;
+    if (signal.aborted) return undefined;
     const { id, containers, features, urgent } = job;
     const needs = { id, containers, features, urgent, avoid: [...(job.avoid ?? []), ...tried] };
     if (this.permits.alone) return this.dispatcher.reserve(needs, signal);

@@ -1,16 +1,14 @@
 import { performance } from 'node:perf_hooks';
 import type { Readable } from 'node:stream';
 import type { Attempt } from '../dispatch/attempt-store.js';
-import { beginAttemptSpan } from '../dispatch/attempt-span.js';
 import type { Place } from '../dispatch/places.js';
 import { messageOf } from '../errors.js';
 import { STATUS } from '../http/status.js';
 import { failureResult } from '../jobs/job-state.js';
-import { arrivedAt } from '../metrics/metrics.js';
 import type { FleetNode } from '../nodes/node.js';
-import { withNodeJobId } from '../protocol/job-request.js';
 import type { TracedSpan } from '../tracing/tracing.js';
 import { verdictOf } from '../results/verdict.js';
+import { Asking, type Answer, type Asked } from './asking.js';
 import { eachChunk } from './chunks.js';
 import { confirm } from './confirmation.js';
 import { IdLine } from './id-line.js';
@@ -23,11 +21,10 @@ import { uuidv7 } from '../protocol/uuid.js';
 
 /** The JSON 5xx answers after which a request counts as at fault itself; as in the attempt loop. */
 const ERRORS_MEAN_REFUSED = 2;
-/** Leases lost between choosing and committing, before the stream gives up. */
-const MOST_LOST_PLACES = 3;
-
 /**
- * One stream, from its request to its end. One attempt per turn: place → commit → ask → relay → confirm.
+ * One stream, from its request to its end. One attempt per turn: place → commit → ask → relay → confirm. At first the
+ * node is asked while the commit is under way, as nobody is told an id before both are done; if the commit fails, what
+ * the node says is dropped (docs/decisions/0021-streams-sooner.md).
  *
  * | phase | the caller has | a failure of the node leads to |
  * |---|---|---|
@@ -46,7 +43,6 @@ export class StreamRun {
   private readonly tried = new Set<string>();
   private readonly misses: Miss[] = [];
   private readonly kept: KeptOutput;
-  private waitLeftMs: number;
   private place: Place | undefined;
   private attempt: Attempt | undefined;
   /** Of the attempt that is under way, from asking its node until its end is known. */
@@ -56,6 +52,7 @@ export class StreamRun {
   private accepted = false;
   /** Its row was taken away again: it was never there, for anybody. */
   private withdrawn = false;
+  private readonly asking: Asking;
   private readonly endings: StreamEndings;
 
   constructor(
@@ -64,17 +61,22 @@ export class StreamRun {
     private readonly listener: Listener,
   ) {
     this.kept = new KeptOutput(parts.settings.streamOutputBytes);
+    this.asking = new Asking(parts, request, this.halting.signal);
     this.endings = new StreamEndings(parts, request.job, listener, this.kept);
-    this.waitLeftMs = parts.settings.streamWaitMs;
   }
 
   get id(): string {
     return this.request.job.id;
   }
 
+  /** How it ends is decided, and nothing changes that. */
+  get isEnding(): boolean {
+    return this.endings.settled;
+  }
+
   /** The node that has it now. */
   get nodeId(): string | undefined {
-    return this.place?.nodeId;
+    return this.place?.nodeId ?? this.asking.nodeId;
   }
 
   /** Ends it now, whatever it is doing. Only the first call counts. */
@@ -113,57 +115,37 @@ export class StreamRun {
   }
 
   private async go(): Promise<StreamRefusal | undefined> {
-    if (!(await this.begin())) return this.without();
+    let asked = await this.asking.first();
+    if (asked === undefined) return this.without();
     for (;;) {
-      const { attempt, place } = this.current();
+      const { place, attempt } = asked;
+      this.place = place;
+      this.attempt = attempt;
       this.tried.add(place.nodeId);
-      const miss = await this.turn(attempt, place);
+      const miss = await this.turn(asked);
       if (this.isHalted() && !this.endings.settled) return this.stopped(attempt, place);
       if (miss === undefined) return undefined;
       this.misses.push(miss);
       const next = await this.nextPlace();
       if (this.isHalted()) next?.leave('gone');
       if (next === undefined || this.isHalted()) return this.withoutNext(attempt, miss);
-      const nextAttempt = { ...next, id: uuidv7(), jobId: this.id, number: attempt.number + 1 };
+      const nextAttempt: Attempt = { ...next, id: uuidv7(), jobId: this.id, number: attempt.number + 1 };
       this.place = next;
       if (!(await this.parts.store.moveOn(attempt, miss.ending, nextAttempt))) {
         // Cancelled, or the lease was lost: what the row says is the end of it.
         next.leave('gone');
         return this.giveUp('The stream was ended by the gateway');
       }
-      this.attempt = nextAttempt;
+      asked = { place: next, attempt: nextAttempt, answer: this.asking.ask(nextAttempt) };
     }
-  }
-
-  /** Takes the first place and commits job and attempt there. */
-  private async begin(): Promise<boolean> {
-    const { job } = this.request;
-    const { dispatcher, settings } = this.parts;
-    for (let lost = 0; lost < MOST_LOST_PLACES; lost += 1) {
-      const place = await this.wait();
-      if (place === undefined) return false;
-      this.place = place;
-      const attempt = { ...place, id: job.id, jobId: job.id, number: 1 };
-      if (await dispatcher.admitInTime(job, attempt, Date.now() + settings.answerWithinMs)) {
-        this.attempt = attempt;
-        this.parts.metrics.jobPlaced(Date.now() - arrivedAt(job.id));
-        return true;
-      }
-      place.leave('gone');
-    }
-    return false;
   }
 
   /** One attempt. @returns how it came to nothing; undefined if it is the end of the stream */
-  private async turn(attempt: Attempt, place: Place): Promise<Miss | undefined> {
-    const node = this.parts.fleet.get(place.nodeId);
-    if (node === undefined) {
-      place.leave('gone');
-      return missOf({ kind: 'unreachable', reason: 'the node was removed' });
-    }
-    this.span = beginAttemptSpan(this.request.job.traceparent, attempt, node);
+  private async turn({ place, attempt, answer: promised }: Asked): Promise<Miss | undefined> {
+    const answer = await promised;
+    this.span = answer?.span;
     try {
-      const miss = await this.ask(node, attempt, place);
+      const miss = await this.hear(answer, attempt, place);
       this.span?.end({}, this.halted?.reason ?? miss?.ending.state);
       return miss;
     } catch (error) {
@@ -172,11 +154,12 @@ export class StreamRun {
     }
   }
 
-  private async ask(node: FleetNode, attempt: Attempt, place: Place): Promise<Miss | undefined> {
-    const { client, settings } = this.parts;
-    const { job, address } = this.request;
-    const on = { address, signal: this.halting.signal, timeoutMs: settings.submitTimeoutMs };
-    const reply = await client.open(node, withNodeJobId(job.body, attempt.id), on, this.span);
+  private async hear(answer: Answer, attempt: Attempt, place: Place): Promise<Miss | undefined> {
+    if (answer === undefined) {
+      place.leave('gone');
+      return missOf({ kind: 'unreachable', reason: 'the node was removed' });
+    }
+    const { node, reply } = answer;
     if (reply.kind !== 'streaming') {
       if (!this.isHalted()) place.leave('gone', reply.kind === 'unreachable' || reply.kind === 'unclear');
       return missOf(reply);
@@ -352,25 +335,7 @@ export class StreamRun {
     const errors = this.misses.filter(({ erred }) => erred === true).length;
     if (errors >= ERRORS_MEAN_REFUSED) return undefined;
     if (this.parts.places.candidates(this.request.job, this.tried).length === 0) return undefined;
-    return this.wait();
-  }
-
-  /** A place, within what is left of the time that a stream may wait. */
-  private async wait(): Promise<Place | undefined> {
-    const sinceMs = performance.now();
-    const timeUp = new AbortController();
-    const timer = setTimeout(() => timeUp.abort(), this.waitLeftMs);
-    const signal = AbortSignal.any([timeUp.signal, this.halting.signal]);
-    const place = await this.parts.places.find(this.request.job, this.tried, signal);
-    clearTimeout(timer);
-    this.waitLeftMs = Math.max(0, this.waitLeftMs - (performance.now() - sinceMs));
-    return place;
-  }
-
-  private current(): { attempt: Attempt; place: Place } {
-    const { attempt, place } = this;
-    if (attempt === undefined || place === undefined) throw new Error('the stream has no attempt');
-    return { attempt, place };
+    return this.asking.place(this.tried);
   }
 
   private isHalted(): boolean {

@@ -20,7 +20,8 @@ export class StreamsController {
   async stream(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const job = parseSubmission(jsonBytes(request.body, request.headers['content-type']));
     if (isDelegated(job)) return refuse(reply, 405, { error: NOT_FOR_SUBSCRIPTIONS });
-    const from = { caller: callerOf(request.ip), address: addressToForward(request.ip) };
+    const caller = callerOf(request.ip);
+    const from = { caller, address: addressToForward(caller) };
     const refusal = await this.streams.relay(job, from, reply.raw);
     // Else the relay has written to the connection itself, and Fastify must not.
     if (refusal === undefined) return void reply.hijack();

@@ -43,6 +43,7 @@ export class StreamsService implements StreamParts {
   private readonly log = new Logger(StreamsService.name);
   private readonly runs = new Map<string, { run: StreamRun; over: Promise<unknown> }>();
   private stopping = false;
+  storeAnswers = true;
 
   constructor(
     readonly settings: Settings,
@@ -109,7 +110,7 @@ export class StreamsService implements StreamParts {
 
   private async stopIfCancelled(jobId: string): Promise<void> {
     const run = this.runs.get(jobId)?.run;
-    if (run === undefined) return;
+    if (run === undefined || run.isEnding) return;
     try {
       if ((await this.jobs.stateOf(jobId)) === 'cancelled') run.halt(CANCELLED);
     } catch (error) {

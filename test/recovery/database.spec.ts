@@ -5,6 +5,7 @@ import { TestGateway } from '../support/gateway.js';
 import { json } from '../support/http.js';
 import { TestPostgres } from '../support/postgres.js';
 import { executionsOf, jobView, QUICK, submissionsTo } from '../support/recovery.js';
+import { StreamCaller } from '../support/stream-caller.js';
 import { waitUntil } from '../support/wait.js';
 
 let server: TestPostgres;
@@ -115,5 +116,33 @@ describe('Postgres away', () => {
     await waitUntil('only what was acknowledged is there', async () => {
       return JSON.stringify(await gateway.ids()) === JSON.stringify(known);
     });
+  });
+
+  it('frozen: a stream is answered 503, the node that was asked meanwhile is let go, and no other is asked', async () => {
+    const long = { count: 2_000, size: 8, interval_ms: 50 };
+    const stream = async (): Promise<StreamCaller> => {
+      // It stays connected, so it is not its leaving that lets the node go.
+      const caller = StreamCaller.start(gateway.url, ['pieces'], long, { connection: 'keep-alive' });
+      await waitUntil('there is an answer', () => caller.status !== 0);
+      return caller;
+    };
+    const known = await gateway.ids();
+    await server.freeze();
+    const [first] = await Promise.all([
+      stream(),
+      waitUntil('the node is asked', () => node.load.busySlots === 1),
+    ]);
+    expect(first.status).toBe(503);
+    expect(Number(first.header('retry-after'))).toBeGreaterThan(0);
+    await waitUntil('the node is let go', () => node.load.busySlots === 0);
+    expect((await stream()).status).toBe(503);
+    expect(node.executions).toHaveLength(1);
+    server.thaw();
+    await waitUntil('it is as if they had never been', async () => {
+      const waits = (await gateway.nodes()).some(({ inFlight }) => inFlight > 0);
+      return !waits && JSON.stringify(await gateway.ids()) === JSON.stringify(known);
+    });
+    const short = StreamCaller.start(gateway.url, ['pieces'], { count: 2 });
+    expect(await short.ended).toBe(true);
   });
 });
