@@ -217,10 +217,9 @@ export class StreamRun {
 
   /** With our own id the node can be asked after a crash, so nothing hangs on this commit. */
   private record(attempt: Attempt, nodeJobId: string): Promise<void> | undefined {
-    const foreignId = nodeJobId === attempt.id ? undefined : nodeJobId;
-    const committed = this.parts.store.accepted(attempt, foreignId);
-    if (foreignId !== undefined) return committed;
-    committed.catch(() => undefined);
+    const { store } = this.parts;
+    if (nodeJobId !== attempt.id) return store.accepted(attempt, nodeJobId);
+    store.noteAccepted(attempt).catch(() => undefined);
     return undefined;
   }
 

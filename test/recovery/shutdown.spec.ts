@@ -111,7 +111,7 @@ it('requests in flight are answered, those that wait for a result at once, while
     );
   });
   expect(json(await waiting)).toMatchObject([{ id: long, status: 'running' }]);
-  await node.faults.set({});
+  await node.faults.clear();
   const reply = await slow;
   expect([reply.status, reply.headers['connection']]).toEqual([200, 'close']);
   expect(await gateway.ended()).toBe(0);
