@@ -27,7 +27,7 @@ const MOST_OVER_BOUND = 1.2;
 /** How many jobs each policy gets. */
 const JOBS = {
   full: { learned: 5_000, 'least-pending': 1_000, 'round-robin': 1_000 },
-  quick: { learned: 200, 'least-pending': 200, 'round-robin': 0 },
+  quick: { learned: 500, 'least-pending': 0, 'round-robin': 0 },
 };
 const BATCH = 100;
 const POLL_MS = 50;
