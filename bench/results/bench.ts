@@ -13,7 +13,7 @@ import { History, LISTER } from './history.js';
  */
 const SMALL = 1_000;
 const EXTENT = {
-  full: { large: [100_000, 1_000_000], rounds: 7, ms: 600, warmUpMs: 2_000 },
+  full: { large: [100_000, 1_000_000], rounds: 5, ms: 600, warmUpMs: 2_000 },
   quick: { large: [100_000], rounds: 3, ms: 250, warmUpMs: 700 },
 };
 const CONNECTIONS = 8;

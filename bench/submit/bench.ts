@@ -27,7 +27,7 @@ const BATCH = { jobs: 100, connections: 4 };
 const REQUEST_COST_MS = 2.5;
 const JOB = JSON.stringify({ containers: ['echo'], data: { prompt: 'how do I make pizza? '.repeat(7) } });
 const EXTENT = {
-  full: { rounds: 7, ms: 2_000, warmUpMs: 4_000 },
+  full: { rounds: 5, ms: 1_500, warmUpMs: 4_000 },
   quick: { rounds: 3, ms: 700, warmUpMs: 2_000 },
 };
 
