@@ -73,7 +73,7 @@ export class Crowding {
     for (let level = 1; level < this.samples.length; level += 1) {
       const samples = this.samples[level] ?? 0;
       if (samples === 0) continue;
-      const crowding = level > capacity ? Math.log(jobsAt(level) / jobsAt(capacity)) : 0;
+      const crowding = level > capacity ? logJobsAt(level) - logJobsAt(capacity) : 0;
       const mean = (this.sums[level] as number) / samples - crowding;
       weight += samples;
       sum += samples * mean;
@@ -90,4 +90,12 @@ function levelOf(count: number): number {
 
 function jobsAt(level: number): number {
   return level <= EXACT ? level : EXACT * WIDENING ** (level - EXACT);
+}
+
+const logJobs: number[] = [];
+
+/** Asked for every pair of levels at each look, so each logarithm is taken once. */
+function logJobsAt(level: number): number {
+  for (let next = logJobs.length; next <= level; next += 1) logJobs.push(Math.log(jobsAt(next)));
+  return logJobs[level] as number;
 }
