@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import { setImmediate as immediately } from 'node:timers/promises';
 import { beginAttemptSpan } from '../dispatch/attempt-span.js';
 import type { Attempt } from '../dispatch/attempt-store.js';
 import type { Place } from '../dispatch/places.js';
@@ -95,8 +96,8 @@ export class Asking {
     this.nodeId = place.nodeId;
     const deadline = Date.now() + parts.settings.answerWithinMs;
     const admission = parts.dispatcher.admitInTime(job, attempt, deadline);
-    // While the database fails, nodes are not made to work for nothing.
-    const early = parts.storeAnswers ? this.ask(attempt) : undefined;
+    // The commit leaves first, as it takes longer. While the database fails, nodes are not made to work for nothing.
+    const early = parts.storeAnswers ? immediately().then(() => this.ask(attempt)) : undefined;
     let isAdmitted = false;
     try {
       isAdmitted = await admission;
