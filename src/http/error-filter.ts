@@ -18,7 +18,10 @@ export class ErrorFilter implements ExceptionFilter {
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     const problem = problemOf(error);
     if (problem.status >= 500)
-      this.log.error({ err: error, path: request.url.split('?', 1)[0] }, problem.message);
+      this.log.error(
+        { err: error, requestId: request.id, path: request.url.split('?', 1)[0] },
+        problem.message,
+      );
     if (reply.sent) return;
     if (problem.status === 503) void reply.header('retry-after', RETRY_AFTER_SECONDS);
     if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');

@@ -7,7 +7,8 @@ import type { SecretMask } from './secret-mask.js';
 const STDOUT = 1;
 
 /**
- * The log: one JSON object for each line on the standard output. A line that belongs to a request has its `requestId`;
+ * The log: one JSON object for each line on the standard output. A line on a request that failed has its `requestId`, at
+ * `debug` every line that belongs to one;
  * one about a job has `jobId`, and `attemptId` and `node` where they apply. Requests themselves are logged at `debug`: at
  * `info` a busy gateway would write more log than results.
  *

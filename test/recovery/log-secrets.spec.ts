@@ -119,3 +119,17 @@ it('at trace level each line is JSON with the ids of request and job, and none h
   );
   expect(request?.['req']).toEqual({ method: 'POST', path: '/api/jobs', remoteAddress: '127.0.0.1' });
 });
+
+it('at info level a request that failed is logged with its id', async () => {
+  server = await TestPostgres.start();
+  node = await EmulatedNode.start({ rateLimit: false });
+  gateway = await GatewayProcess.start({ DATABASE_URL: server.url, NODES: node.url, LOG_LEVEL: 'info' });
+  await server.crash();
+  const headers = { 'content-type': 'application/json', 'x-request-id': 'request-without-a-database' };
+  const body = '{"containers":["echo"],"data":{}}';
+  await waitUntil('it is refused', async () => {
+    return (await send(`${gateway.url}/api/jobs`, { method: 'POST', headers, body })).status === 503;
+  });
+  await waitUntil('it is logged', () => gateway.output.includes('request-without-a-database'));
+  expect(gateway.output).toContain('"requestId":"request-without-a-database"');
+});
