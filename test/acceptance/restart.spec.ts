@@ -24,7 +24,7 @@ describe('a restart of the gateway', () => {
       expect(await gateway.rows([finished])).toMatchObject([
         { status: 'success', result: { output: { n: 0 } } },
       ]);
-      expect(await gateway.ids()).toEqual([finished, ...running, ...queued]);
+      expect(await gateway.ids()).toEqual([finished, ...running, ...queued].sort());
       for (const { status } of await gateway.finished([...running, ...queued]))
         expect(status).toBe('success');
       expect(node.executions.map(({ jobId }) => jobId).slice(3)).toEqual(queued);

@@ -130,8 +130,9 @@ export class TestGateway {
     return json<JobRow[]>(await this.getResults(ids, headers));
   }
 
+  /** In their order of arrival, which the call itself does not promise. */
   async ids(query = '', headers: Record<string, string> = {}): Promise<string[]> {
-    return json<string[]>(await this.send(`/api/jobs${query}`, { headers }));
+    return json<string[]>(await this.send(`/api/jobs${query}`, { headers })).sort();
   }
 
   /** Waits until all these jobs have ended. @returns their rows in the order of `ids` */
