@@ -2,6 +2,10 @@ import { Agent, request, type RequestOptions } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** How often what was refused of a batch is handed in, and after what pause in ms. */
+const BATCH_TRIES = 10;
+const AGAIN_AFTER_MS = 500;
+
 /** A job as callers write it. */
 export interface JobBody {
   readonly containers: readonly string[];
@@ -74,14 +78,20 @@ export class Caller {
     }
   }
 
-  /** Hands in jobs as one batch. @returns their ids. @throws Error if one was not accepted */
-  async submitBatch(jobs: readonly JobBody[]): Promise<string[]> {
+  /**
+   * Hands in jobs as one batch; those that the database of a busy machine did not take in time again, as any caller would.
+   * @returns their ids. @throws Error if one is refused time after time
+   */
+  async submitBatch(jobs: readonly JobBody[], tries = BATCH_TRIES): Promise<string[]> {
     const { status, text } = await this.call('POST', '/api/jobs/batch', JSON.stringify(jobs));
-    if (status !== 200) throw new Error(`POST /api/jobs/batch answered ${status} ${text}`);
-    return (JSON.parse(text) as { id?: string }[]).map(({ id }) => {
-      if (id === undefined) throw new Error(`An item of a batch was refused: ${text.slice(0, 200)}`);
-      return id;
-    });
+    if (status !== 200 && status !== 503) throw new Error(`POST /api/jobs/batch answered ${status} ${text}`);
+    const items = status === 503 ? [] : (JSON.parse(text) as { id?: string }[]);
+    const ids = items.flatMap(({ id }) => id ?? []);
+    const refused = jobs.filter((_job, index) => items[index]?.id === undefined);
+    if (refused.length === 0) return ids;
+    if (tries === 1) throw new Error(`Of a batch was refused: ${text.slice(0, 200)}`);
+    await sleep(AGAIN_AFTER_MS);
+    return [...ids, ...(await this.submitBatch(refused, tries - 1))];
   }
 
   /** Ids of own jobs: those that have not ended, or those that have. */
