@@ -28,7 +28,7 @@ const REQUEST_COST_MS = 2.5;
 const JOB = JSON.stringify({ containers: ['echo'], data: { prompt: 'how do I make pizza? '.repeat(7) } });
 const EXTENT = {
   full: { rounds: 5, ms: 1_500, warmUpMs: 4_000 },
-  quick: { rounds: 3, ms: 700, warmUpMs: 2_000 },
+  quick: { rounds: 3, ms: 500, warmUpMs: 1_200 },
 };
 
 type Extent = (typeof EXTENT)['full'];
