@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { rounded } from './numbers.js';
-import type { BenchOptions, BenchReport, Target } from './run.js';
+import type { BenchOptions, BenchReport } from './run.js';
+import { atLeast, atMost, type Target } from './targets.js';
 
 const PROGRAM = join(import.meta.dirname, 'run.ts');
 /** What all of them together may take when quick, on two cores. */
@@ -36,8 +37,7 @@ export async function runAll(names: readonly string[], options: BenchOptions): P
   }
   const minutes = rounded(rows.reduce((sum, { seconds }) => sum + seconds, 0) / 60);
   if (options.quick) {
-    const ok = minutes <= MOST_QUICK_MINUTES;
-    const time = { name: 'all: minutes for all of it', value: minutes, target: MOST_QUICK_MINUTES, ok };
+    const time = atMost('all: minutes for all of it', minutes, MOST_QUICK_MINUTES);
     targets.push(time);
     shown.push(time);
   }
@@ -48,7 +48,7 @@ export async function runAll(names: readonly string[], options: BenchOptions): P
 
 /** Its targets, named after it; of one that broke, that it did. */
 export function targetsOf(bench: string, report: BenchReport | undefined): Target[] {
-  if (report === undefined) return [{ name: `${bench}: broke`, value: 1, target: 0, ok: false }];
+  if (report === undefined) return [atMost(`${bench}: broke`, 1, 0)];
   return report.targets.map((target) => ({
     ...target,
     name: `${bench}: ${target.name.replace(`${bench}, `, '')}`,
@@ -61,15 +61,15 @@ export function shownOf(bench: string, targets: readonly Target[]): Target[] {
   const missed = targets.filter(({ ok }) => !ok);
   const value = targets.length - missed.length;
   const name = `${bench}: targets met, of ${targets.length}`;
-  return [{ name, value, target: targets.length, atLeast: true, ok: missed.length === 0 }, ...missed];
+  return [atLeast(name, value, targets.length), ...missed];
 }
 
 /** As Markdown, for the README. */
 export function tableOf(targets: readonly Target[]): string {
-  const lines = targets.map(({ name, value, target, atLeast, ok }) => [
+  const lines = targets.map(({ name, value, target, atLeast: least, ok }) => [
     name,
     String(rounded(value)),
-    `${atLeast === true ? '≥' : '≤'} ${target}`,
+    `${least === true ? '≥' : '≤'} ${target}`,
     ok ? 'yes' : '**no**',
   ]);
   const table = [['target', 'measured', 'wanted', 'met'], ...lines];

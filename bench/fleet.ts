@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Caller, type JobBody } from './live/caller.js';
 import { withInstallation, type Installation } from './live/installation.js';
 import { rounded } from './numbers.js';
-import type { BenchOptions, BenchReport, Target } from './run.js';
+import type { BenchOptions, BenchReport } from './run.js';
+import { atMost, type Target } from './targets.js';
 
 /**
  * End to end: how long a burst of jobs takes through a whole gateway, against the least time in which the slots of its
@@ -76,12 +77,7 @@ export async function run({ quick, seed }: BenchOptions): Promise<BenchReport> {
 /** A short burst is mostly learning and tail, so only the full one has a target. */
 function target(rows: readonly Row[]): Target {
   const value = rows.find(({ policy }) => policy === 'learned')?.overBound ?? Infinity;
-  return {
-    name: 'learned: makespan over the bound by slots and speed',
-    value,
-    target: MOST_OVER_BOUND,
-    ok: value <= MOST_OVER_BOUND,
-  };
+  return atMost('learned: makespan over the bound by slots and speed', value, MOST_OVER_BOUND);
 }
 
 function measure(policy: PolicyName, jobs: number, seed: number): Promise<Row> {

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Caller, type JobBody, type Outcome } from './live/caller.js';
-import { withInstallation, type LiveNode } from './live/installation.js';
+import { REFERENCE_LIKE, withInstallation, type LiveNode } from './live/installation.js';
 import { median, quantile, rounded } from './numbers.js';
-import type { BenchOptions, BenchReport, Target } from './run.js';
+import type { BenchOptions, BenchReport } from './run.js';
+import { atMost, type Target } from './targets.js';
 
 /**
  * How soon results are with their callers. Two nodes behave like the reference node, with its stall on reused connections
@@ -12,16 +13,7 @@ import type { BenchOptions, BenchReport, Target } from './run.js';
  *   caller, and 16 who pause between their jobs: without pauses they would measure how much the machine can do.
  * - From submission to result for a container of 5 ms, beside a caller of the node itself who asks each second.
  */
-const NODE = [
-  '--containers',
-  'delay',
-  '--rate-limit',
-  'off',
-  '--stall-reused-ms',
-  '44',
-  '--request-cost-ms',
-  '2.5',
-];
+const NODE = ['--containers', 'delay', ...REFERENCE_LIKE, '--request-cost-ms', '2.5'];
 const NODES = 2;
 const SHORT_MS = 5;
 const LENGTHS_MS = [SHORT_MS, 100, 1_000];
@@ -141,9 +133,6 @@ function print({ what, lengthMs, callers, jobs, p50Ms, p99Ms }: Row): void {
 function targetsOf(rows: readonly Row[]): Target[] {
   const worst = (what: Row['what']): number =>
     Math.max(...rows.filter((row) => row.what === what).map(({ p50Ms }) => p50Ms));
-  const atMost = (name: string, value: number, target: number): Target => {
-    return { name, value, target, ok: value <= target };
-  };
   return [
     atMost(
       'node completion to waiting caller, worst p50 (ms)',

@@ -2,7 +2,8 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Caller, type JobBody } from './live/caller.js';
 import { withInstallation } from './live/installation.js';
-import type { BenchOptions, BenchReport, Target } from './run.js';
+import type { BenchOptions, BenchReport } from './run.js';
+import { atLeast, atMost, type Target } from './targets.js';
 
 /**
  * How many jobs a minute three nodes take at their default limits, 60 requests a minute for each route and address, when
@@ -51,23 +52,16 @@ export async function run({ quick }: BenchOptions): Promise<BenchReport> {
       `${requests} requests to nodes, ${refused} answered 429; ${open} jobs not ended, ${failed} failed`,
     );
     const targets: Target[] = [
-      none('requests answered 429', refused),
-      none('jobs without success', open + failed),
+      atMost('requests answered 429', refused, 0),
+      atMost('jobs without success', open + failed, 0),
     ];
     // At first the buckets are full, so a short run says nothing of what is sustained.
-    if (!quick) targets.unshift(sustained(rows));
+    if (!quick) {
+      const worst = Math.min(...rows.map(({ aMinute }) => aMinute));
+      targets.unshift(atLeast(`jobs a minute in the worst of ${MINUTES}`, worst, LEAST_A_MINUTE));
+    }
     return { rows: [...rows, { requests, refused, open, failed }], targets };
   });
-}
-
-function sustained(rows: readonly Row[]): Target {
-  const value = Math.min(...rows.map(({ aMinute }) => aMinute));
-  const name = `jobs a minute in the worst of ${MINUTES}`;
-  return { name, value, target: LEAST_A_MINUTE, atLeast: true, ok: value >= LEAST_A_MINUTE };
-}
-
-function none(name: string, value: number): Target {
-  return { name, value, target: 0, ok: value === 0 };
 }
 
 function total(numbers: readonly number[]): number {

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { runAll } from './all.js';
+import type { Target } from './targets.js';
 
 /** A benchmark: prints a table, and with `json` one object as the last line. */
 export interface Bench {
@@ -14,15 +15,6 @@ export interface BenchOptions {
   readonly profileDir?: string | undefined;
   /** How long a benchmark of steady load goes on; default its own. */
   readonly minutes?: number | undefined;
-}
-
-export interface Target {
-  readonly name: string;
-  readonly value: number;
-  /** What the value must not exceed, or must reach if `atLeast`. */
-  readonly target: number;
-  readonly atLeast?: boolean;
-  readonly ok: boolean;
 }
 
 export interface BenchReport {

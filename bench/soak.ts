@@ -1,10 +1,11 @@
 import { performance } from 'node:perf_hooks';
 import pg from 'pg';
 import { Caller, type Outcome } from './live/caller.js';
-import { withInstallation, type Installation } from './live/installation.js';
+import { REFERENCE_LIKE, withInstallation, type Installation } from './live/installation.js';
 import { paced } from './live/paced.js';
 import { mean, median, quantile, rounded } from './numbers.js';
-import type { BenchOptions, BenchReport, Target } from './run.js';
+import type { BenchOptions, BenchReport } from './run.js';
+import { atMost, type Target } from './targets.js';
 
 /**
  * Whether the gateway stays as it is: steady load for minutes, at 60 % of what the installation was found to be able to do
@@ -13,7 +14,7 @@ import type { BenchOptions, BenchReport, Target } from './run.js';
  *
  * What grows shows between the middle third and the last one; the first third is for caches and the heap to fill.
  */
-const NODE = ['--containers', 'delay', '--rate-limit', 'off', '--stall-reused-ms', '44', '--slots', '16'];
+const NODE = ['--containers', 'delay', ...REFERENCE_LIKE, '--slots', '16'];
 const NODES = 3;
 const JOB = { containers: ['delay'], data: { ms: 50, prompt: 'how do I make pizza? '.repeat(20) } };
 const SHARE_OF_CAPACITY = 0.6;
@@ -62,7 +63,7 @@ export async function run({ quick, minutes }: BenchOptions): Promise<BenchReport
       const load = { perSecond, forMs, sampleMs: extent.sampleMs };
       const { samples, jobs, failed } = await steady(installation, caller, database, load);
       const targets = [
-        none('jobs without success', failed),
+        atMost('jobs without success', failed, 0),
         ...(forMs >= LEAST_MINUTES * 60_000 ? growthTargets(samples) : []),
       ];
       return { rows: [{ capacity: rounded(capacity), perSecond, jobs, failed }, ...samples], targets };
@@ -190,8 +191,7 @@ export function growth(samples: readonly Sample[], figure: Figure): number {
 /** What of each third of it may grow, and how much for chance. */
 function growthTargets(samples: readonly Sample[]): Target[] {
   const most = (name: string, figure: Figure, target: number): Target => {
-    const value = rounded(growth(samples, figure));
-    return { name: `${name}, last third over the middle one`, value, target, ok: value <= target };
+    return atMost(`${name}, last third over the middle one`, growth(samples, figure), target);
   };
   return [
     most('RSS', 'rssMb', 1.05),
@@ -201,8 +201,4 @@ function growthTargets(samples: readonly Sample[]): Target[] {
     most('rows of jobs', 'jobRows', 1.1),
     most('size of the tables', 'tablesMb', 1.1),
   ];
-}
-
-function none(name: string, value: number): Target {
-  return { name, value, target: 0, ok: value === 0 };
 }

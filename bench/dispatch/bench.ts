@@ -1,4 +1,5 @@
-import type { BenchOptions, BenchReport, Target } from '../run.js';
+import type { BenchOptions, BenchReport } from '../run.js';
+import { atLeast, atMost, type Target } from '../targets.js';
 import { writeCharts } from './charts.js';
 import { decisionCost } from './decision-cost.js';
 import {
@@ -55,12 +56,6 @@ export function run({ quick, seed }: BenchOptions): BenchReport {
     return known;
   };
   const targets: Target[] = [];
-  const atMost = (name: string, value: number, target: number): void => {
-    targets.push({ name, value: round(value), target, ok: value <= target });
-  };
-  const atLeast = (name: string, value: number, target: number): void => {
-    targets.push({ name, value: round(value), target, atLeast: true, ok: value >= target });
-  };
 
   const rows = ROWS.map((row) => {
     const { scenario, setup, against } = row;
@@ -69,11 +64,13 @@ export function run({ quick, seed }: BenchOptions): BenchReport {
     const measured = measure(row, ours, reference);
     for (const what of ['mean', 'p99', 'makespan'] as const) {
       const target = row[what];
-      if (target !== undefined) atMost(`${scenario.name}: ${what}`, measured[what], target);
+      if (target !== undefined) targets.push(atMost(`${scenario.name}: ${what}`, measured[what], target));
     }
-    atMost(`${scenario.name}: jobs lost`, measured.lost, 0);
-    if (setup === 'polling') atMost(`${scenario.name}: requests over the limit`, measured.overLimit, 0);
-    if (scenario === BURST) atMost(`${scenario.name}: over 180 s on a node`, measured.tooLong, 0);
+    targets.push(atMost(`${scenario.name}: jobs lost`, measured.lost, 0));
+    if (setup === 'polling')
+      targets.push(atMost(`${scenario.name}: requests over the limit`, measured.overLimit, 0));
+    if (scenario === BURST)
+      targets.push(atMost(`${scenario.name}: over 180 s on a node`, measured.tooLong, 0));
     return measured;
   });
   printRows(rows);
@@ -93,8 +90,10 @@ export function run({ quick, seed }: BenchOptions): BenchReport {
     );
     for (const [name, outcomes] of others) {
       const better = median(ratios(outcomes, ours, 'p99Ms'));
-      if (name === 'router, 30 s') atLeast(`${law} 0.9: p99 better than the router's by`, better, 60);
-      if (name === 'least pending') atLeast(`${law} 0.9: p99 better than least pending by`, better, 1.3);
+      if (name === 'router, 30 s')
+        targets.push(atLeast(`${law} 0.9: p99 better than the router's by`, better, 60));
+      if (name === 'least pending')
+        targets.push(atLeast(`${law} 0.9: p99 better than least pending by`, better, 1.3));
     }
     return [...others.map(([name, outcomes]) => compare(name, outcomes)), compare('gateway', ours)];
   });
@@ -124,7 +123,9 @@ export function run({ quick, seed }: BenchOptions): BenchReport {
   );
 
   const cost = decisionCost(seed);
-  atMost('a decision with 1,000 nodes and 10,000 jobs held: median µs', cost.medianUs, DECISION_US);
+  targets.push(
+    atMost('a decision with 1,000 nodes and 10,000 jobs held: median µs', cost.medianUs, DECISION_US),
+  );
   console.log(
     `\nA decision with 1,000 nodes and 10,000 jobs held: median ${cost.medianUs.toFixed(1)} µs, p99 ${cost.p99Us.toFixed(1)} µs`,
   );

@@ -5,6 +5,9 @@ import { PostgresServer } from '../../src/persistence/postgres-server.js';
 import { Child } from './child.js';
 import type { Insight } from './insight.js';
 
+/** On a node's command line: the reference node's way with reused connections, without its rate limits. */
+export const REFERENCE_LIKE = ['--rate-limit', 'off', '--stall-reused-ms', '44'] as const;
+
 /** An emulated node, in another process. */
 export interface LiveNode {
   readonly url: string;

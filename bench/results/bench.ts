@@ -3,7 +3,8 @@ import { withInstallation, type Installation } from '../live/installation.js';
 import { profileWindow } from '../live/profile-window.js';
 import { compared, inTurns, measure, typical, type Side, type WindowOptions } from '../live/windows.js';
 import { rounded } from '../numbers.js';
-import type { BenchOptions, BenchReport, Target } from '../run.js';
+import type { BenchOptions, BenchReport } from '../run.js';
+import { atLeast, atMost, printTargets, type Target } from '../targets.js';
 import { History, LISTER } from './history.js';
 
 /**
@@ -60,7 +61,7 @@ export async function run({ quick, profileDir }: BenchOptions): Promise<BenchRep
       }
     });
   });
-  print(targets);
+  printTargets(targets);
   return { rows, targets };
 }
 
@@ -165,11 +166,11 @@ async function compare(
   if (!isJudged) return;
   const rate = compared(windows, [large.gateway.name, large.bare.name], (a, b) => a.perSecond / b.perSecond);
   const name = `results, ${what}, ${jobs.toLocaleString('en')} jobs: rate, part of the bare server`;
-  targets.push({ name, value: rounded(rate), target: 0.6, atLeast: true, ok: rate >= 0.6 });
+  targets.push(atLeast(name, rate, 0.6));
   if (jobs < 1_000_000) return;
   const slower = compared(windows, [large.gateway.name, small.gateway.name], (a, b) => a.p50Ms / b.p50Ms);
   const flat = `results, ${what}: time with 1,000,000 jobs, times that with 1,000`;
-  targets.push({ name: flat, value: rounded(slower), target: 1.3, ok: slower <= 1.3 });
+  targets.push(atMost(flat, slower, 1.3));
 }
 
 function printRow({ what, jobs, side, perSecond, p50Ms, p99Ms, cpuUs, allocatedBytes }: Row): void {
@@ -183,12 +184,4 @@ function printRow({ what, jobs, side, perSecond, p50Ms, p99Ms, cpuUs, allocatedB
       cpuUs.toFixed(0).padStart(13) +
       (allocatedBytes / 1_000).toFixed(1).padStart(9),
   );
-}
-
-function print(targets: readonly Target[]): void {
-  console.log('');
-  for (const { name, value, target, atLeast: least, ok } of targets) {
-    const bound = `${least === true ? 'at least' : 'at most'} ${target}`;
-    console.log(`${ok ? 'ok  ' : 'MISS'} ${name.padEnd(76)}${value.toFixed(2).padStart(6)}  ${bound}`);
-  }
 }

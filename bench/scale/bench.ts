@@ -1,6 +1,7 @@
-import { withInstallation } from '../live/installation.js';
+import { REFERENCE_LIKE, withInstallation } from '../live/installation.js';
 import { median, rounded } from '../numbers.js';
-import type { BenchOptions, BenchReport, Target } from '../run.js';
+import type { BenchOptions, BenchReport } from '../run.js';
+import { atMost, type Target } from '../targets.js';
 import { Watched, WATCHED, type Idle } from './watched.js';
 
 /**
@@ -14,15 +15,7 @@ import { Watched, WATCHED, type Idle } from './watched.js';
 /** Ten nodes with one slot each do 66 jobs a second. */
 const RATE = 60;
 const SERVICE = ['--service-ms', '150'];
-const REFERENCE_LIKE = [
-  '--containers',
-  'delay',
-  '--rate-limit',
-  'off',
-  '--stall-reused-ms',
-  '44',
-  ...SERVICE,
-];
+const NODE = ['--containers', 'delay', ...REFERENCE_LIKE, ...SERVICE];
 const EXTENT = {
   full: { nodes: [10, 100, 1_000], queued: [0, 10_000, 100_000], rounds: 3, idleMs: 3_000, loadMs: 6_000 },
   quick: { nodes: [10, 1_000], queued: [0, 100_000], rounds: 2, idleMs: 500, loadMs: 1_800 },
@@ -79,12 +72,7 @@ export async function run({ quick }: BenchOptions): Promise<BenchReport> {
     if (quick) return { rows, targets };
     const keptBytes = rounded(await keptPerJob((sides[0] as Side).watched));
     console.log(`\nkept for each of ${KEPT.jobs} finished jobs: ${keptBytes} bytes`);
-    targets.push({
-      name: 'bytes of memory kept for each finished job',
-      value: keptBytes,
-      target: MOST_BYTES_KEPT,
-      ok: keptBytes <= MOST_BYTES_KEPT,
-    });
+    targets.push(atMost('bytes of memory kept for each finished job', keptBytes, MOST_BYTES_KEPT));
     return { rows: [...rows, { ...KEPT, keptBytes }], targets };
   });
 }
@@ -117,7 +105,7 @@ async function withSides<T>(
 
 async function withSide(wanted: Wanted, use: (side: Side) => Promise<void>): Promise<void> {
   const { nodes, slots, queued } = wanted;
-  const node = ['--count', String(nodes), '--slots', String(slots), ...REFERENCE_LIKE];
+  const node = ['--count', String(nodes), '--slots', String(slots), ...NODE];
   await withInstallation({ nodes: [node], settings: WATCHED }, async (installation) => {
     const watched = await Watched.open(installation);
     try {
@@ -206,8 +194,7 @@ function targetsOf(sides: readonly Side[]): Target[] {
     const is = (wanted: Partial<Wanted>) => (side: Side) =>
       Object.entries(wanted).every(([key, value]) => side[key as keyof Wanted] === value);
     const ratio = timesTheCost(sides.find(is(one)) as Side, sides.find(is(other)) as Side);
-    const value = rounded(ratio);
-    return { name, value, target: MOST_TIMES_THE_COST, ok: value <= MOST_TIMES_THE_COST };
+    return atMost(name, ratio, MOST_TIMES_THE_COST);
   };
   return [
     compared('cost per job with 1,000 nodes, times that with 10', { nodes: 10, slots: 4 }, { nodes: 1_000 }),

@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
-import type { BenchOptions, BenchReport, Target } from '../run.js';
+import type { BenchOptions, BenchReport } from '../run.js';
+import { atLeast, atMost, printTargets, type Target } from '../targets.js';
 import { median } from '../numbers.js';
 import { crowd, stream, type Seen, type Wish } from './caller.js';
 import { install, type Installation } from './processes.js';
@@ -127,23 +128,11 @@ async function thousand({
   return { cut: seen.filter(({ clean }) => !clean).length, beforeMb, mostMb };
 }
 
-function atMost(name: string, value: number, target: number): Target {
-  return { name, value, target, ok: value <= target };
-}
-
-function atLeast(name: string, value: number, target: number): Target {
-  return { name, value, target, atLeast: true, ok: value >= target };
-}
-
 function print(rows: readonly Row[], targets: readonly Target[]): void {
   console.log(`\n${''.padEnd(40)}${'direct'.padStart(10)}${'gateway'.padStart(10)}`);
   for (const { what, direct, gateway, unit } of rows) {
     const cells = [direct, gateway].map((value) => value.toFixed(1).padStart(10)).join('');
     console.log(`${what.padEnd(40)}${cells} ${unit}`);
   }
-  console.log('');
-  for (const { name, value, target, atLeast: least, ok } of targets) {
-    const bound = `${least === true ? 'at least' : 'at most'} ${target}`;
-    console.log(`${ok ? 'ok  ' : 'MISS'} ${name.padEnd(46)}${value.toFixed(2).padStart(8)}  ${bound}`);
-  }
+  printTargets(targets);
 }

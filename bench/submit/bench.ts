@@ -2,7 +2,8 @@ import pg from 'pg';
 import { Child } from '../live/child.js';
 import { withInstallation, type Installation } from '../live/installation.js';
 import { median, rounded } from '../numbers.js';
-import type { BenchOptions, BenchReport, Target } from '../run.js';
+import type { BenchOptions, BenchReport } from '../run.js';
+import { atLeast, atMost, printTargets, type Target } from '../targets.js';
 import { Nginx } from './nginx.js';
 import { PostgresAlone } from './postgres-alone.js';
 import { profileWindow } from '../live/profile-window.js';
@@ -195,14 +196,6 @@ function record({ rows }: Findings, what: string, sides: readonly Side[], window
   }
 }
 
-function atMost(name: string, value: number, target: number): Target {
-  return { name, value: rounded(value), target, ok: value <= target };
-}
-
-function atLeast(name: string, value: number, target: number): Target {
-  return { name, value: rounded(value), target, atLeast: true, ok: value >= target };
-}
-
 function print({ rows, targets }: Findings): void {
   const cell = (value: number | undefined, digits: number, width: number): string =>
     (value === undefined ? '' : value.toFixed(digits)).padStart(width);
@@ -223,9 +216,5 @@ function print({ rows, targets }: Findings): void {
     );
     last = what;
   }
-  console.log('');
-  for (const { name, value, target, atLeast: least, ok } of targets) {
-    const bound = `${least === true ? 'at least' : 'at most'} ${target}`;
-    console.log(`${ok ? 'ok  ' : 'MISS'} ${name.padEnd(56)}${value.toFixed(2).padStart(8)}  ${bound}`);
-  }
+  printTargets(targets);
 }
