@@ -1,7 +1,7 @@
 import { withNodeJobId } from '../protocol/job-request.js';
 import type { NodeFeature } from '../protocol/node-info.js';
 import type { FleetNode } from '../nodes/node.js';
-import type { SubmitReply } from '../nodes/node-client.js';
+import type { SubmitReply } from '../nodes/node-replies.js';
 import type { NodeSenders } from '../nodes/node-senders.js';
 import type { Traceparent } from '../tracing/tracing.js';
 import { beginAttemptSpan } from './attempt-span.js';

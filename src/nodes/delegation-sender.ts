@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { FleetNode } from './node.js';
-import type { DelegationReply, NodeClient } from './node-client.js';
+import type { NodeClient } from './node-client.js';
+import type { DelegationReply } from './node-replies.js';
 
 interface Entry {
   readonly body: Buffer;

@@ -1,7 +1,8 @@
 import { performance } from 'node:perf_hooks';
 import type { FleetNode } from './node.js';
 import { isSampled, type TracedSpan, type Traceparent } from '../tracing/tracing.js';
-import type { NodeClient, SubmitReply } from './node-client.js';
+import type { NodeClient } from './node-client.js';
+import type { SubmitReply } from './node-replies.js';
 import { beginRequestSpan, endRequestSpan } from './request-span.js';
 
 interface Entry {

@@ -4,7 +4,8 @@ import { DelegationSender } from './delegation-sender.js';
 import type { TracedSpan } from '../tracing/tracing.js';
 import { Fleet } from './fleet.js';
 import type { FleetNode } from './node.js';
-import { NodeClient, type DelegationReply, type SubmitReply } from './node-client.js';
+import { NodeClient } from './node-client.js';
+import type { DelegationReply, SubmitReply } from './node-replies.js';
 import { NodeSender } from './node-sender.js';
 
 /** The senders of one node, for as long as the node is in the fleet. */

@@ -6,21 +6,18 @@ import type { Metrics, ReplyOutcome } from '../metrics/metrics.js';
 import { JsonSyntaxError } from '../protocol/raw-json.js';
 import { StreamRowReader, type StreamRow } from '../protocol/stream-row.js';
 import type { TracedSpan, Traceparent } from '../tracing/tracing.js';
+import { CONNECT_TIMEOUT_MS, KEPT_CONNECTIONS, jsonHeaders, type NodeTarget } from './node-client.js';
 import {
-  CONNECT_TIMEOUT_MS,
-  KEPT_CONNECTIONS,
   SMALL_REPLY_BYTES,
   failureOf,
-  jsonHeaders,
   outcomeOf,
   rateHeadersOf,
   readFailure,
   readSubmitReply,
   readText,
   type NodeFailure,
-  type NodeTarget,
   type SubmitReply,
-} from './node-client.js';
+} from './node-replies.js';
 import { beginRequestSpan, endRequestSpan } from './request-span.js';
 
 /** What became of asking a node for a stream. */

@@ -4,7 +4,7 @@ import { Settings } from '../config/settings.js';
 import { messageOf } from '../errors.js';
 import { Fleet } from '../nodes/fleet.js';
 import type { FleetNode } from '../nodes/node.js';
-import type { DelegationReply } from '../nodes/node-client.js';
+import type { DelegationReply } from '../nodes/node-replies.js';
 import { NodeSenders } from '../nodes/node-senders.js';
 import { Broadcast } from '../persistence/broadcast.js';
 import { isDatabaseUnavailable } from '../persistence/database-errors.js';
