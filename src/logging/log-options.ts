@@ -8,9 +8,8 @@ const STDOUT = 1;
 
 /**
  * The log: one JSON object for each line on the standard output. A line on a request that failed has its `requestId`, at
- * `debug` every line that belongs to one;
- * one about a job has `jobId`, and `attemptId` and `node` where they apply. Requests themselves are logged at `debug`: at
- * `info` a busy gateway would write more log than results.
+ * `debug` every line that belongs to a request; one about a job has `jobId`, and `attemptId` and `node` where they apply.
+ * Requests themselves are logged at `debug`: at `info` a busy gateway would write more log than results.
  *
  * @param mask takes known secrets out of every line
  */

@@ -17,14 +17,14 @@ function replicas(...origins: string[]): {
 } {
   const statements: string[][] = [];
   const database = {
-    $executeRaw: (_query: TemplateStringsArray, _channel: string, sent: string[]) => {
+    prepared: (_query: TemplateStringsArray, _channel: string, sent: string[]) => {
       statements.push(sent);
       for (const message of sent) {
         for (const each of broadcasts) {
           (each as unknown as { receive(message: string): void }).receive(message);
         }
       }
-      return Promise.resolve(1);
+      return Promise.resolve([]);
     },
   } as unknown as Database;
   const broadcasts = origins.map((origin) => new Broadcast(database, 'postgresql://nowhere', origin));

@@ -128,7 +128,7 @@ export class Broadcast extends EventEmitter<BroadcastEvents> {
     const messages = messagesOf(this.origin, waiting);
     try {
       await this.database
-        .$executeRaw`SELECT pg_notify(${CHANNEL}, message) FROM unnest(${messages}::text[]) AS message`;
+        .prepared`SELECT pg_notify(${CHANNEL}, message) FROM unnest(${messages}::text[]) AS message`;
     } catch (error) {
       this.log.warn(`Other replicas were not told: ${messageOf(error)}`);
     } finally {

@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 
 import { PrismaClient } from '../generated/prisma/client.js';
-import { preparedStatement } from './prepared-statement.js';
+import { preparedStatement, statementName } from './prepared-statement.js';
 
 /** Text as a `text` column takes it: anything but NUL, which a node's answer may hold. */
 export function storableText(text: string): string {
@@ -76,9 +75,8 @@ export class Database extends PrismaClient implements OnApplicationShutdown {
 const MOST_NAMES = 200;
 
 /**
- * Names for the statements that write or read whole groups of rows, so that PostgreSQL parses and plans each once in a
- * session: for a job alone that was a third of the time of its commit. Their texts are constant, unlike those that
- * Prisma composes.
+ * Names for the statements on whole groups of rows that go through Prisma, as some are part of its transactions, so that
+ * PostgreSQL plans them once in a session too. Their texts are constant, unlike those that Prisma composes.
  */
 class StatementNames {
   private readonly names = new Map<string, string>();
@@ -89,7 +87,7 @@ class StatementNames {
     const known = this.names.get(sql);
     if (known !== undefined) return known;
     if (this.names.size >= MOST_NAMES) return '';
-    const name = createHash('sha1').update(sql).digest('hex');
+    const name = statementName(sql);
     this.names.set(sql, name);
     return name;
   }

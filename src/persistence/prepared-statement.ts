@@ -16,7 +16,12 @@ export function preparedStatement(parts: TemplateStringsArray): PreparedStatemen
   const known = statements.get(parts);
   if (known !== undefined) return known;
   const text = parts.reduce((before, part, index) => `${before}$${index}${part}`);
-  const statement = { name: createHash('sha1').update(text).digest('hex'), text };
+  const statement = { name: statementName(text), text };
   statements.set(parts, statement);
   return statement;
+}
+
+/** The same for the same text, and shorter than what PostgreSQL cuts off. */
+export function statementName(text: string): string {
+  return createHash('sha1').update(text).digest('hex');
 }

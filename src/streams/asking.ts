@@ -12,6 +12,7 @@ import type { StreamParts, StreamRequest } from './stream-parts.js';
 
 /** Leases lost between choosing and committing, before the stream gives up. */
 const MOST_LOST_PLACES = 3;
+const NOWHERE: ReadonlySet<string> = new Set();
 
 /** What a node said to being asked for the stream; undefined if it was removed meanwhile. */
 export type Answer =
@@ -116,8 +117,6 @@ export class Asking {
     return { place, attempt, answer: early ?? this.ask(attempt) };
   }
 }
-
-const NOWHERE: ReadonlySet<string> = new Set();
 
 /** Nobody wants to hear more of this node. */
 function hangUp(answer: Answer): void {

@@ -26,7 +26,7 @@ export class Selection {
     const barred = barredTo(job, kind, nowMs);
     // One that was sent somewhere already takes what there is, whether there is room or not.
     const anyNumber = tried !== undefined;
-    // Named one by one: spreading cost a sixth of a decision (npm run bench -- dispatch).
+    // Named one by one: spreading cost a quarter of a decision (npm run bench -- dispatch).
     const urgent = job.urgent === true;
     return this.rule.choose(
       { kind, waiting, waitedMs, nowMs, tried, barred, urgent },
