@@ -4,11 +4,11 @@ import type pg from 'pg';
 export const RARE_NODE = '00000000-0000-4000-8000-000000000000';
 export const NODES = Array.from({ length: 4 }, (_none, n) => `00000000-0000-4000-8000-00000000000${n + 1}`);
 /** What has not ended, the last jobs to arrive. */
-const UNFINISHED = { queued: 150, running: 300, retrying: 50 };
+const UNFINISHED = { queued: 80, running: 200, retrying: 20 };
 
 /**
  * A history of jobs over a week, as a busy installation has it: most have succeeded, one in a hundred failed, the last
- * 500 are unfinished. Callers `c0` to `c999` share them; `c1000` has 500 jobs and as many recorded statuses.
+ * 300 are unfinished. Callers `c0` to `c999` share them; `c1000` has 500 jobs and as many recorded statuses.
  * @param jobs how many
  */
 export async function insertJobs(client: pg.Client, jobs: number): Promise<void> {

@@ -37,7 +37,7 @@ const JOBS = 1_000_000;
 /** PostgreSQL plans a named statement anew five times before it may keep a general plan. */
 const RUNS = 7;
 const GROUP = 5;
-/** The smallest index on all jobs has about 3,900. A statement may look at all that is unfinished: 500 jobs. */
+/** The smallest index on all jobs has about 3,900. A statement may look at all that is unfinished, 300 jobs: 1,000 or so. */
 const MOST_BLOCKS = 2_500;
 const LARGE_TABLES = ['jobs', 'attempts', 'job_results', 'job_requests', 'recorded_statuses'];
 const LARGE_MODELS = ['job', 'attempt', 'jobResult', 'jobRequest', 'recordedStatus'];
