@@ -15,14 +15,19 @@ const WIDENING = 1.12;
 const EQUAL = 0.5;
 
 export class Crowding {
+  /** By level: samples, and the sum of the logarithms of their durations. Level 0 stays empty. */
   private readonly samples: number[] = [];
   private readonly sums: number[] = [];
 
   /** @param crowd jobs on the node as it came, itself included */
   learn(crowd: number, durationMs: number): void {
     const level = levelOf(crowd);
-    this.samples[level] = (this.samples[level] ?? 0) + 1;
-    this.sums[level] = (this.sums[level] ?? 0) + Math.log(durationMs);
+    while (this.samples.length <= level) {
+      this.samples.push(0);
+      this.sums.push(0);
+    }
+    this.samples[level] = (this.samples[level] as number) + 1;
+    this.sums[level] = (this.sums[level] as number) + Math.log(durationMs);
   }
 
   /**
@@ -31,10 +36,8 @@ export class Crowding {
    * @param variance of the logarithm of job sizes
    */
   capacity(variance: number): { jobs: number; least: number; logLikelihood: number } | undefined {
-    const top = this.samples.length - 1;
-    if (top < 1) return undefined;
-    const likelihoods: number[] = [];
-    for (let level = 1; level <= top; level += 1) likelihoods.push(this.likelihoodAt(level, variance));
+    if (this.samples.length < 2) return undefined;
+    const likelihoods = this.likelihoods(variance);
     const best = Math.max(...likelihoods);
     const index = likelihoods.findLastIndex((likelihood) => likelihood >= best - EQUAL);
     const least = likelihoods.findIndex((likelihood) => likelihood >= best - EQUAL);
@@ -47,13 +50,14 @@ export class Crowding {
 
   /** How well this capacity explains what was seen, in nats; a capacity above all crowds means no limit. */
   logLikelihood(jobs: number, variance: number): number {
-    return this.likelihoodAt(levelOf(jobs), variance);
+    const likelihoods = this.likelihoods(variance);
+    return likelihoods[Math.min(levelOf(jobs), likelihoods.length) - 1] ?? 0;
   }
 
   fade(): void {
     for (let level = 1; level < this.samples.length; level += 1) {
-      this.samples[level] = (this.samples[level] ?? 0) * FADE;
-      this.sums[level] = (this.sums[level] ?? 0) * FADE;
+      this.samples[level] = (this.samples[level] as number) * FADE;
+      this.sums[level] = (this.sums[level] as number) * FADE;
     }
     while ((this.samples.at(-1) ?? 1) < 0.5) {
       this.samples.pop();
@@ -66,20 +70,45 @@ export class Crowding {
     this.sums.length = 0;
   }
 
-  private likelihoodAt(capacity: number, variance: number): number {
+  /**
+   * How well each level explains what was seen as the capacity, the first level first. With d = mean − log n of a crowd
+   * above the capacity k, what is left there is d + log k, whose weighted sum and square follow from those of d; so each
+   * level costs the same, and not a pass over all.
+   */
+  private likelihoods(variance: number): number[] {
+    const { samples, sums } = this;
+    const top = samples.length - 1;
     let weight = 0;
     let sum = 0;
     let square = 0;
-    for (let level = 1; level < this.samples.length; level += 1) {
-      const samples = this.samples[level] ?? 0;
-      if (samples === 0) continue;
-      const crowding = level > capacity ? logJobsAt(level) - logJobsAt(capacity) : 0;
-      const mean = (this.sums[level] as number) / samples - crowding;
-      weight += samples;
-      sum += samples * mean;
-      square += samples * mean * mean;
+    for (let level = 1; level <= top; level += 1) {
+      const count = samples[level] as number;
+      const logs = sums[level] as number;
+      weight += count;
+      sum += logs;
+      if (count > 0) square += (logs * logs) / count;
     }
-    return weight === 0 ? 0 : -(square - (sum * sum) / weight) / (2 * Math.max(0.01, variance));
+    const likelihoods = new Array<number>(Math.max(0, top)).fill(0);
+    let aboveWeight = 0;
+    let aboveSum = 0;
+    let aboveSquare = 0;
+    for (let level = top; level >= 1 && weight > 0; level -= 1) {
+      const log = logJobsAt(level);
+      const wholeSum = sum + aboveSum + log * aboveWeight;
+      const wholeSquare = square + aboveSquare + 2 * log * aboveSum + log * log * aboveWeight;
+      const error = wholeSquare - (wholeSum * wholeSum) / weight;
+      likelihoods[level - 1] = -error / (2 * Math.max(0.01, variance));
+      const count = samples[level] as number;
+      if (count === 0) continue;
+      const logs = sums[level] as number;
+      sum -= logs;
+      square -= (logs * logs) / count;
+      const beyond = logs - count * log;
+      aboveWeight += count;
+      aboveSum += beyond;
+      aboveSquare += (beyond * beyond) / count;
+    }
+    return likelihoods;
   }
 }
 
@@ -94,7 +123,7 @@ function jobsAt(level: number): number {
 
 const logJobs: number[] = [];
 
-/** Asked for every pair of levels at each look, so each logarithm is taken once. */
+/** Asked for every level at each look, so each logarithm is taken once. */
 function logJobsAt(level: number): number {
   for (let next = logJobs.length; next <= level; next += 1) logJobs.push(Math.log(jobsAt(next)));
   return logJobs[level] as number;
