@@ -47,9 +47,17 @@ export interface Trip {
   withdrawn: boolean;
 }
 
-/** A trip of an acknowledged job that begins with this attempt. */
-export function tripOf(job: JobNeeds, attempt: Attempt, body: Buffer): Trip {
-  const { id, containers, features = [], avoid = [], shun = [] } = job;
+/**
+ * A trip of an acknowledged job that begins with this attempt.
+ * @param erred whether a node answered it with a JSON 5xx on an earlier trip
+ */
+export function tripOf(
+  { id, containers, features = NONE, avoid = NONE, shun = NONE }: JobNeeds,
+  attempt: Attempt,
+  body: Buffer,
+  traceparent: Traceparent | undefined,
+  erred = false,
+): Trip {
   return {
     jobId: id,
     containers,
@@ -58,11 +66,14 @@ export function tripOf(job: JobNeeds, attempt: Attempt, body: Buffer): Trip {
     shun,
     body,
     attempt,
-    erred: false,
+    traceparent,
+    erred,
     acknowledged: true,
     withdrawn: false,
   };
 }
+
+const NONE: readonly never[] = [];
 
 /** A refusal to be passed on to the application. */
 export interface Refusal {

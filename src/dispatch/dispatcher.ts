@@ -175,8 +175,8 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
       return ACKNOWLEDGED;
     }
     this.log.debug({ jobId: job.id, attemptId: attempt.id }, 'The job is stored and goes to a node');
-    const { traceparent } = job;
-    const trip: Trip = { ...tripOf(job, attempt, job.body), acknowledged: false, traceparent };
+    const trip = tripOf(job, attempt, job.body, job.traceparent);
+    trip.acknowledged = false;
     this.metrics.jobPlaced(Date.now() - arrivedAt(job.id));
     const submission = await answerBy(trip, this.follow(trip), deadline);
     if (submission.kind === 'acknowledged') this.metrics.jobAccepted();
@@ -361,7 +361,9 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
 
   private firstAttempt(job: NewJob): Attempt | undefined {
     const place = this.leased(this.policy.place(job, performance.now()));
-    return place === undefined ? undefined : { ...place, id: job.id, jobId: job.id, number: 1 };
+    if (place === undefined) return undefined;
+    const { nodeId, fence, decision } = place;
+    return { id: job.id, jobId: job.id, nodeId, number: 1, fence, decision };
   }
 
   private leased(
@@ -398,7 +400,8 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   private pumpSoon(): void {
     if (this.pumpIsDue || this.policy.held === 0) return;
     this.pumpIsDue = true;
-    queueMicrotask(() => {
+    // Once for all that this turn of the event loop brings: one reply may end two hundred jobs.
+    setImmediate(() => {
       this.pumpIsDue = false;
       this.pump();
     });
@@ -429,18 +432,18 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   private async sendHeld({ job, nodeId, decision }: Placement): Promise<void> {
     const fence = this.fleet.get(nodeId)?.lease?.fence ?? -1;
     const wish = { jobId: job.id, nodeId, fence, decision };
-    const unsent: Attempt = { ...wish, id: job.id, number: 0 };
     try {
       const claimed = await this.store.claim(wish);
-      if (claimed === 'gone') return this.notAccepted(unsent, job.containers, false);
+      if (claimed === 'gone') {
+        return this.notAccepted({ ...wish, id: job.id, number: 0 }, job.containers, false);
+      }
       if (claimed !== 'unleased') {
         this.emit('claimed', job.id);
         if (claimed.attempt.number === 1) this.metrics.jobPlaced(Date.now() - arrivedAt(job.id));
         const erred = this.erred.delete(job.id);
         traceWait(claimed);
-        const { traceparent } = claimed;
-        const trip = { ...tripOf(job, claimed.attempt, claimed.body), erred, traceparent };
-        await this.follow(trip).catch(() => undefined);
+        const { attempt, body, traceparent } = claimed;
+        await this.follow(tripOf(job, attempt, body, traceparent, erred)).catch(() => undefined);
         return;
       }
     } catch (error) {
@@ -477,8 +480,10 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements TripGu
   private announce(trip: Trip, end: TripOutcome): void {
     const { jobId, containers } = trip;
     this.logEnd(jobId, end);
-    const { traceparent } = trip;
-    if (end.kind === 'delivered') this.emit('delivered', { ...end, containers, traceparent });
+    if (end.kind === 'delivered') {
+      const { attempt, nodeJobId, certain } = end;
+      this.emit('delivered', { attempt, nodeJobId, containers, certain, traceparent: trip.traceparent });
+    }
     if (end.kind !== 'held') return;
     if (end.erred) this.erred.add(jobId);
     const { features, shun } = trip;

@@ -45,12 +45,14 @@ export class JobsService {
       const refusal = await this.subscriptions.submit(request, caller);
       return refusal === undefined ? { receipt: {} } : { refusal };
     }
-    const features: NodeFeature[] = request.requiresProof ? ['proof'] : [];
-    const refused = this.fleet.refusalFor(request.containers, features);
+    const { containers, requiresProof, body } = request;
+    const features: NodeFeature[] = requiresProof ? ['proof'] : [];
+    const refused = this.fleet.refusalFor(containers, features);
     if (refused !== undefined) return { refusal: { status: 405, ...refused } };
     const id = uuidv7();
     const traceparent = currentTraceparent();
-    const submission = await this.dispatcher.submit({ ...request, id, caller, features, traceparent });
+    const job = { id, caller, containers, requiresProof, body, features, traceparent };
+    const submission = await this.dispatcher.submit(job);
     return submission.kind === 'refused' ? { refusal: submission.refusal } : { receipt: { id } };
   }
 

@@ -4,6 +4,8 @@ import { randomUUID } from 'node:crypto';
 const COUNTER_LIMIT = 2 ** 26;
 
 let lastMs = 0;
+/** The first 48 bits, as text. */
+let time = '';
 let counter = 0;
 
 /**
@@ -15,18 +17,23 @@ export function uuidv7(): string {
   const random = randomUUID();
   const now = Date.now();
   if (now > lastMs) {
-    lastMs = now;
+    setTime(now);
     // Its highest bit stays 0, so that there is room to count.
     counter = Number.parseInt(random.slice(0, 8), 16) % (COUNTER_LIMIT / 2);
   } else {
     counter += 1;
     if (counter === COUNTER_LIMIT) {
-      lastMs += 1;
+      setTime(lastMs + 1);
       counter = 0;
     }
   }
-  const time = lastMs.toString(16).padStart(12, '0');
   const high = (0x7000 | (counter >>> 14)).toString(16);
   const low = (0x8000 | (counter & 0x3fff)).toString(16);
-  return `${time.slice(0, 8)}-${time.slice(8)}-${high}-${low}-${random.slice(24)}`;
+  return `${time}-${high}-${low}-${random.slice(24)}`;
+}
+
+function setTime(ms: number): void {
+  lastMs = ms;
+  const digits = ms.toString(16).padStart(12, '0');
+  time = `${digits.slice(0, 8)}-${digits.slice(8)}`;
 }
