@@ -57,7 +57,7 @@ describe('a restart of the gateway', () => {
     try {
       const { gateway } = fleet;
       const [node] = fleet.nodes as [EmulatedNode];
-      const id = await gateway.submit(['delay'], { ms: 500 });
+      const id = await gateway.submit(['delay'], { ms: 3_000 });
       await gateway.pause();
       await node.restart();
       await gateway.resume();
