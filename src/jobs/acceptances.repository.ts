@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import type { Attempt } from '../dispatch/attempt-store.js';
 import { Metrics } from '../metrics/metrics.js';
 import { Database, storableText } from '../persistence/database.js';
+import { plainArray } from '../persistence/plain-array.js';
 import { WriteGroup } from '../persistence/write-group.js';
 
 interface Acceptance {
@@ -104,9 +105,9 @@ export class AcceptancesRepository {
     await this.database.prepared`
       WITH input AS (
         SELECT * FROM unnest(
-          ${items.map(({ attemptId }) => attemptId)}::uuid[],
+          ${plainArray(items.map(({ attemptId }) => attemptId))}::uuid[],
           ${items.map(({ nodeJobId }) => (nodeJobId === undefined ? null : storableText(nodeJobId)))}::text[],
-          ${items.map(({ atMs }) => now - atMs)}::float8[]
+          ${plainArray(items.map(({ atMs }) => now - atMs))}::float8[]
         ) AS t(id, node_job_id, ago_ms)),
       running AS (
         UPDATE attempts SET state = 'running', node_job_id = input.node_job_id,

@@ -8,10 +8,12 @@ import {
   type ClaimedJob,
   type NewJob,
 } from '../dispatch/attempt-store.js';
+import type { Decision } from '../dispatch/policy/placement.js';
 import { Prisma } from '../generated/prisma/client.js';
 import { Metrics } from '../metrics/metrics.js';
 import { Database, storableText } from '../persistence/database.js';
 import { packBytes } from '../persistence/packed-bytes.js';
+import { plainArray } from '../persistence/plain-array.js';
 import { WriteGroup } from '../persistence/write-group.js';
 import { AcceptancesRepository } from './acceptances.repository.js';
 import { failureResult } from './job-state.js';
@@ -60,6 +62,10 @@ export interface RetryPauses {
  * The transitions of jobs and attempts in PostgreSQL. What happens to every job goes through group commits, one
  * statement for many jobs; what happens seldom has a statement of its own. Each is one statement, hence atomic, and
  * carries the state and the lease it expects, so that whoever comes second, or too late, changes nothing.
+ *
+ * What is found by its id is asked for `num_nulls(finished_at)`, not for `finished_at IS NULL`, and for `state::text`. That is no
+ * index's condition, so PostgreSQL cannot go through the index of all unfinished or queued rows, which it may believe to
+ * be few; docs/decisions/0022-kept-plans.md.
  */
 @Injectable()
 export class AttemptsRepository extends AttemptStore {
@@ -110,10 +116,10 @@ export class AttemptsRepository extends AttemptStore {
     const inserted = await this.database.$executeRaw`
       WITH ended AS (
         UPDATE attempts SET state = ${ending.state}::attempt_state, reason = ${storableText(ending.reason)}, finished_at = now()
-        WHERE id = ${attempt.id}::uuid AND finished_at IS NULL AND ${leased(attempt)} RETURNING generation)
+        WHERE id = ${attempt.id}::uuid AND num_nulls(finished_at) = 1 AND ${leased(attempt)} RETURNING generation)
       INSERT INTO attempts (id, job_id, node_id, number, generation, state, egress_group, decision)
       SELECT ${next.id}::uuid, jobs.id, ${next.nodeId}::uuid, ${next.number}, jobs.generation, 'sending',
-             ${this.settings.egressGroup}, ${storedDecision(next)}::jsonb
+             ${this.settings.egressGroup}, nullif(${JSON.stringify(storedDecision(next))}::jsonb, 'null')
       FROM jobs JOIN ended USING (generation)
       WHERE jobs.id = ${next.jobId}::uuid AND ${leased(next)}
         AND (state = 'sending' OR (kind = 'stream' AND state = 'running'))`;
@@ -125,7 +131,7 @@ export class AttemptsRepository extends AttemptStore {
     const requeued = await this.database.$executeRaw`
       WITH ended AS (
         UPDATE attempts SET state = ${ending.state}::attempt_state, reason = ${storableText(ending.reason)}, finished_at = now()
-        WHERE id = ${attempt.id}::uuid AND finished_at IS NULL AND ${leased(attempt)} RETURNING generation)
+        WHERE id = ${attempt.id}::uuid AND num_nulls(finished_at) = 1 AND ${leased(attempt)} RETURNING generation)
       UPDATE jobs SET state = 'queued' FROM ended
       WHERE id = ${attempt.jobId}::uuid AND state IN ('sending', 'running') AND jobs.generation = ended.generation
         AND NOT ${accompanied(attempt)}`;
@@ -152,8 +158,8 @@ export class AttemptsRepository extends AttemptStore {
                ${accompanied(attempt)} AS accompanied,
                ${share}::float8 * least(${maxMs}::float8, ${baseMs}::float8 * 2 ^ least(failures, 30)) AS delay_ms
         FROM jobs JOIN attempts ON attempts.job_id = jobs.id AND attempts.generation = jobs.generation
-        WHERE attempts.id = ${attempt.id}::uuid AND attempts.finished_at IS NULL
-          AND jobs.finished_at IS NULL AND ${leased(attempt)}
+        WHERE attempts.id = ${attempt.id}::uuid AND num_nulls(attempts.finished_at) = 1
+          AND num_nulls(jobs.finished_at) = 1 AND ${leased(attempt)}
         FOR UPDATE OF jobs),
       ended AS (
         UPDATE attempts SET state = ${ending.state}::attempt_state, reason = ${storableText(ending.reason)}, finished_at = now()
@@ -176,7 +182,7 @@ export class AttemptsRepository extends AttemptStore {
     const requeued = await this.database.$executeRaw`
       UPDATE jobs SET state = 'queued' FROM attempts
       WHERE jobs.id = ${jobId}::uuid AND jobs.state = 'running' AND jobs.kind <> 'stream' AND attempts.job_id = jobs.id
-        AND attempts.node_id = ${nodeId}::uuid AND attempts.finished_at IS NULL
+        AND attempts.node_id = ${nodeId}::uuid AND num_nulls(attempts.finished_at) = 1
         AND attempts.generation = jobs.generation`;
     return requeued > 0;
   }
@@ -208,31 +214,32 @@ export class AttemptsRepository extends AttemptStore {
     const rows = await this.database.prepared<{ id: string }>`
       WITH input AS (
         SELECT t.*, nodes.id IS NOT NULL AS sent FROM unnest(
-          ${jobs.map((job) => job.id)}::uuid[],
-          ${jobs.map((job) => job.kind ?? 'job')}::text[],
+          ${plainArray(jobs.map((job) => job.id))}::uuid[],
+          ${plainArray(jobs.map((job) => job.kind ?? 'job'))}::text[],
           ${jobs.map((job) => job.caller)}::text[],
-          ${jobs.map((job) => JSON.stringify(job.containers))}::text[],
-          ${jobs.map((job) => job.requiresProof)}::bool[],
+          ${plainArray(jobs.map((job) => job.requiresProof))}::bool[],
           ${jobs.map((job) => job.traceparent ?? null)}::text[],
-          ${items.map(({ first }) => first?.nodeId ?? null)}::uuid[],
-          ${items.map(({ first }) => first?.fence ?? null)}::int[],
-          ${items.map(({ first }) => storedDecision(first))}::text[],
-          ${bodies.offsets}::int[],
-          ${bodies.lengths}::int[]
-        ) AS t(id, kind, caller, containers, requires_proof, traceparent, node_id, fence, decision, at, length)
+          ${plainArray(items.map(({ first }) => first?.nodeId ?? null))}::uuid[],
+          ${plainArray(items.map(({ first }) => first?.fence ?? null))}::int[],
+          ${plainArray(bodies.offsets)}::int[],
+          ${plainArray(bodies.lengths)}::int[]
+        ) WITH ORDINALITY AS t(id, kind, caller, requires_proof, traceparent, node_id, fence, at, length, nth)
         LEFT JOIN nodes ON nodes.id = t.node_id AND lease_fence = fence AND lease_until > now()),
       job AS (
         INSERT INTO jobs (id, kind, caller, state, containers, requires_proof, traceparent, deadline_at)
         SELECT id, kind::job_kind, caller, (CASE WHEN sent THEN 'sending' ELSE 'queued' END)::job_state,
-               ARRAY(SELECT json_array_elements_text(containers::json)), requires_proof, traceparent,
-               now() + make_interval(secs => ${this.settings.jobDeadline}::float8 / 1000)
+               ARRAY(SELECT jsonb_array_elements_text(
+                 ${JSON.stringify(jobs.map(({ containers }) => containers))}::jsonb -> (nth - 1)::int)),
+               requires_proof, traceparent, now() + make_interval(secs => ${this.settings.jobDeadline}::float8 / 1000)
         FROM input WHERE sent OR kind <> 'stream'),
       packed AS (SELECT ${bodies.all}::bytea AS bodies),
       request AS (
         INSERT INTO job_requests (job_id, body)
         SELECT id, substring(bodies FROM at FOR length) FROM input, packed WHERE sent OR kind <> 'stream')
       INSERT INTO attempts (id, job_id, node_id, number, state, egress_group, decision)
-      SELECT id, id, node_id, 1, 'sending', ${this.settings.egressGroup}, decision::jsonb FROM input WHERE sent
+      SELECT id, id, node_id, 1, 'sending', ${this.settings.egressGroup},
+             nullif(${JSON.stringify(items.map(({ first }) => storedDecision(first)))}::jsonb -> (nth - 1)::int, 'null')
+      FROM input WHERE sent
       RETURNING job_id AS id`;
     const sent = new Set(rows.map(({ id }) => id));
     return items.map(({ job }) => sent.has(job.id));
@@ -243,29 +250,27 @@ export class AttemptsRepository extends AttemptStore {
     const rows = await this.database.prepared<ClaimRow>`
       WITH input AS (
         SELECT t.*, nodes.id IS NOT NULL AS leased FROM unnest(
-          ${items.map(({ jobId }) => jobId)}::uuid[],
-          ${items.map(({ nodeId }) => nodeId)}::uuid[],
-          ${items.map(({ fence }) => fence)}::int[],
-          ${items.map(storedDecision)}::text[],
-          ${items.map(() => uuidv7())}::uuid[]
-        ) AS t(job_id, node_id, fence, decision, fresh_id)
+          ${plainArray(items.map(({ jobId }) => jobId))}::uuid[],
+          ${plainArray(items.map(({ nodeId }) => nodeId))}::uuid[],
+          ${plainArray(items.map(({ fence }) => fence))}::int[],
+          ${plainArray(items.map(() => uuidv7()))}::uuid[]
+        ) WITH ORDINALITY AS t(job_id, node_id, fence, fresh_id, nth)
         LEFT JOIN nodes ON nodes.id = t.node_id AND lease_fence = fence AND lease_until > now()),
       won AS (
         UPDATE jobs SET state = 'sending' FROM input
-        WHERE jobs.id = input.job_id AND jobs.state = 'queued' AND leased RETURNING jobs.id, jobs.generation, jobs.traceparent),
-      before AS (
-        SELECT won.id AS job_id, won.generation, coalesce(max(attempts.number), 0) AS number
-        FROM won LEFT JOIN attempts ON attempts.job_id = won.id GROUP BY won.id, won.generation),
+        WHERE jobs.id = job_id AND jobs.state::text = 'queued' AND leased
+        RETURNING job_id, node_id, fresh_id, nth, generation, traceparent,
+          (SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE attempts.job_id = jobs.id) AS number),
+      next AS (SELECT *, CASE WHEN number = 1 THEN job_id ELSE fresh_id END AS id FROM won),
       attempt AS (
         INSERT INTO attempts (id, job_id, node_id, number, generation, state, egress_group, decision)
-        SELECT CASE WHEN number = 0 THEN job_id ELSE fresh_id END, job_id, node_id, number + 1, generation, 'sending',
-               ${this.settings.egressGroup}, decision::jsonb
-        FROM input JOIN before USING (job_id)
-        RETURNING id, job_id, number)
-      SELECT input.job_id, leased, attempt.id, number, body, won.traceparent FROM input
-      LEFT JOIN won ON won.id = input.job_id
-      LEFT JOIN attempt ON attempt.job_id = input.job_id
-      LEFT JOIN job_requests ON job_requests.job_id = attempt.job_id`;
+        SELECT id, job_id, node_id, number, generation, 'sending', ${this.settings.egressGroup},
+               nullif(${JSON.stringify(items.map(storedDecision))}::jsonb -> (nth - 1)::int, 'null')
+        FROM next)
+      SELECT job_id, true AS leased, id, number, traceparent,
+             (SELECT body FROM job_requests WHERE job_requests.job_id = next.job_id) AS body
+      FROM next
+      UNION ALL SELECT job_id, false, NULL, NULL, NULL, NULL FROM input WHERE NOT leased`;
     const byJob = new Map(rows.map((row) => [row.job_id, row]));
     return items.map(({ jobId, nodeId, fence }) => {
       const row = byJob.get(jobId);
@@ -291,16 +296,22 @@ function leased({ nodeId, fence }: Attempt): Prisma.Sql {
 function accompanied({ id, jobId }: Attempt): Prisma.Sql {
   return Prisma.sql`EXISTS (
     SELECT 1 FROM attempts AS mine JOIN attempts AS other USING (job_id, generation)
-    WHERE mine.id = ${id}::uuid AND other.job_id = ${jobId}::uuid AND other.id <> mine.id AND other.finished_at IS NULL)`;
+    WHERE mine.id = ${id}::uuid AND other.job_id = ${jobId}::uuid AND other.id <> mine.id AND num_nulls(other.finished_at) = 1)`;
 }
 
-/** In whole ms: nobody needs more. */
-function storedDecision(attempt: Pick<Attempt, 'decision'> | undefined): string | null {
-  if (attempt?.decision === undefined) return null;
-  const { expectedMs, serviceMs, ...rest } = attempt.decision;
-  return JSON.stringify({
-    ...rest,
+/** As it is stored: times in whole ms, since nobody needs more. */
+function storedDecision(attempt: Pick<Attempt, 'decision'> | undefined): Decision | null {
+  const decision = attempt?.decision;
+  if (decision === undefined) return null;
+  const { why, expectedMs, serviceMs, ahead, slots, window, foreign, waiting } = decision;
+  return {
+    why,
     expectedMs: Math.round(expectedMs),
     serviceMs: Math.round(serviceMs),
-  });
+    ahead,
+    slots,
+    window,
+    foreign,
+    waiting,
+  };
 }

@@ -3,6 +3,7 @@ import type { Attempt, JobKind } from '../dispatch/attempt-store.js';
 import type { JobNeeds } from '../dispatch/policy/placement.js';
 import { Prisma } from '../generated/prisma/client.js';
 import { Database } from '../persistence/database.js';
+import { plainArray } from '../persistence/plain-array.js';
 import type { JobState } from './job-state.js';
 import type { StoredJob } from './result-list.js';
 
@@ -32,7 +33,7 @@ export class JobsRepository {
     return this.database.prepared<StoredJob>`
       SELECT jobs.id, jobs.state::text AS state, result, intermediate
       FROM jobs LEFT JOIN job_results ON job_results.job_id = jobs.id AND job_results.generation = jobs.generation
-      WHERE jobs.id = ANY(${ids}::uuid[]) AND caller = ${caller}`;
+      WHERE jobs.id = ANY(${plainArray(ids)}::uuid[]) AND caller = ${caller}`;
   }
 
   /** Ids of the caller's jobs and of what it recorded itself, in no order; unfinished ones, finished ones, or all. */

@@ -109,7 +109,7 @@ export class OperationsRepository {
     const cancelled = await this.database.$executeRaw`
       WITH job AS (
         UPDATE jobs SET state = 'cancelled', finished_at = now(), retry_at = NULL
-        WHERE id = ${id}::uuid AND finished_at IS NULL RETURNING id, generation)
+        WHERE id = ${id}::uuid AND num_nulls(finished_at) = 1 RETURNING id, generation)
       INSERT INTO job_results (job_id, generation, result)
       SELECT id, generation, ${result(job.containers)} FROM job`;
     return cancelled === 1;

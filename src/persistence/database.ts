@@ -22,6 +22,13 @@ export interface DatabaseOptions {
 }
 
 /**
+ * PostgreSQL keeps the plan of a prepared statement, made when the tables may have been all but empty. Without these ways
+ * to read a whole table it goes through keys then too, and costs the same when the tables have grown;
+ * docs/decisions/0022-kept-plans.md.
+ */
+const GO_THROUGH_KEYS = 'SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off';
+
+/**
  * The Prisma client of this process. Connects at the first query and again after an outage; queries made
  * meanwhile fail with errors that `isDatabaseUnavailable` recognises.
  *
@@ -39,6 +46,9 @@ export class Database extends PrismaClient implements OnApplicationShutdown {
       connectionTimeoutMillis: options.connectTimeoutMs ?? 5_000,
       keepAlive: true,
       application_name: 'infernet-gateway',
+      onConnect: async (client) => {
+        await client.query(GO_THROUGH_KEYS);
+      },
     });
     pool.on('error', (error) => options.onConnectionLost?.(error));
     const names = new StatementNames();

@@ -6,6 +6,14 @@ export const NODES = Array.from({ length: 4 }, (_none, n) => `00000000-0000-4000
 /** What has not ended, the last jobs to arrive. */
 const UNFINISHED = { queued: 80, running: 200, retrying: 20 };
 
+/** The nodes, leased for a day with fence 1. */
+export async function insertNodes(client: pg.Client): Promise<void> {
+  await client.query(`
+    INSERT INTO nodes (id, url, name, source, updated_at, lease_holder, lease_until, lease_fence)
+    SELECT id::uuid, 'http://' || id, id, 'admin', now(), gen_random_uuid(), now() + interval '1 day', 1
+    FROM unnest(ARRAY['${[RARE_NODE, ...NODES].join("','")}']) AS id`);
+}
+
 /**
  * A history of jobs over a week, as a busy installation has it: most have succeeded, one in a hundred failed, the last
  * 300 are unfinished. Callers `c0` to `c999` share them; `c1000` has 500 jobs and as many recorded statuses.
@@ -16,10 +24,7 @@ export async function insertJobs(client: pg.Client, jobs: number): Promise<void>
   await client.query(`SET session_replication_role = replica`);
   const { queued, running, retrying } = UNFINISHED;
   const open = queued + running + retrying;
-  await client.query(`
-    INSERT INTO nodes (id, url, name, source, updated_at, lease_holder, lease_until, lease_fence)
-    SELECT id::uuid, 'http://' || id, id, 'admin', now(), gen_random_uuid(), now() + interval '1 day', 1
-    FROM unnest(ARRAY['${[RARE_NODE, ...NODES].join("','")}']) AS id`);
+  await insertNodes(client);
   await client.query(`
     CREATE TEMP TABLE history AS
     SELECT i, (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(i % 4096), 3, '0') ||

@@ -5,23 +5,17 @@ import pg from 'pg';
 import { uuidv7 } from '../../src/protocol/uuid.js';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
-import { readSettings } from '../../src/config/settings.js';
 import type { Attempt } from '../../src/dispatch/attempt-store.js';
-import { AcceptancesRepository } from '../../src/jobs/acceptances.repository.js';
-import { AttemptsRepository } from '../../src/jobs/attempts.repository.js';
-import { JobEvents } from '../../src/jobs/job-events.js';
 import { JobsRepository } from '../../src/jobs/jobs.repository.js';
 import { OperationsRepository } from '../../src/jobs/operations.repository.js';
 import { RecordedStatusesRepository } from '../../src/jobs/recorded-statuses.repository.js';
-import { ResultsStore } from '../../src/jobs/results-store.js';
 import { SweepRepository } from '../../src/jobs/sweep.repository.js';
-import { NoMetrics } from '../../src/metrics/metrics.js';
 import { UnfinishedJobsRepository } from '../../src/monitoring/unfinished-jobs.repository.js';
-import { Broadcast } from '../../src/persistence/broadcast.js';
 import { Database } from '../../src/persistence/database.js';
 import { applyMigrations } from '../../src/persistence/migrations.js';
 import { freePort, PostgresServer } from '../../src/persistence/postgres-server.js';
 import { StatsRepository } from '../../src/stats/stats.repository.js';
+import { jobStores } from './job-life.js';
 import { insertJobs, NODES, RARE_NODE } from './many-jobs.js';
 import { composedQueriesOf, isMadeOf, rawStatementsOn } from './source-statements.js';
 import { PLANS_IN_LOG, plansIn, type StatementPlan } from './statement-plans.js';
@@ -127,18 +121,7 @@ async function silently<T>(act: (client: pg.Client) => Promise<T>): Promise<T> {
 /** Every statement on the large tables, `RUNS` times, each on other jobs. */
 async function runEverything(): Promise<void> {
   const database = new Database({ url, poolSize: 2 });
-  const settings = readSettings({});
-  const metrics = new NoMetrics();
-  const acceptances = new AcceptancesRepository(database, metrics);
-  const results = new ResultsStore(
-    database,
-    new JobEvents(),
-    new Broadcast(database, url, uuidv7()),
-    settings,
-    acceptances,
-    metrics,
-  );
-  const attempts = new AttemptsRepository(database, results, acceptances, settings, metrics);
+  const { settings, results, attempts } = jobStores(database, url);
   const jobs = new JobsRepository(database);
   const operations = new OperationsRepository(database, settings);
   const sweep = new SweepRepository(database);

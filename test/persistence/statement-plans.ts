@@ -5,12 +5,19 @@ export interface StatementPlan {
   readonly scannedTables: readonly string[];
   /** Blocks of 8 KiB that were looked at to find rows, in tables and indices. */
   readonly blocks: number;
+  /** Rows that any step gave or threw away. */
+  readonly rows: number;
 }
 
 interface PlanNode {
   readonly 'Node Type': string;
   readonly 'Relation Name'?: string;
   readonly 'Actual Loops'?: number;
+  /** For each loop. */
+  readonly 'Actual Rows'?: number;
+  readonly 'Rows Removed by Filter'?: number;
+  readonly 'Rows Removed by Join Filter'?: number;
+  readonly 'Rows Removed by Index Recheck'?: number;
   readonly 'Shared Hit Blocks'?: number;
   readonly 'Shared Read Blocks'?: number;
   readonly Plans?: readonly PlanNode[];
@@ -46,7 +53,8 @@ export function plansIn(log: string): StatementPlan[] {
         .filter((node) => node['Node Type'] === 'Seq Scan' && (node['Actual Loops'] ?? 0) > 0)
         .map((node) => node['Relation Name'] as string);
       const blocks = scans.reduce((sum, node) => sum + blocksOf(node), 0);
-      return { text, scannedTables, blocks };
+      const rows = nodesOf(root).reduce((sum, node) => sum + rowsOf(node), 0);
+      return { text, scannedTables, blocks, rows };
     });
 }
 
@@ -61,4 +69,13 @@ function isScan(node: PlanNode): boolean {
 
 function blocksOf(node: PlanNode): number {
   return (node['Shared Hit Blocks'] ?? 0) + (node['Shared Read Blocks'] ?? 0);
+}
+
+function rowsOf(node: PlanNode): number {
+  const { 'Actual Loops': loops = 0, 'Actual Rows': given = 0 } = node;
+  const removed =
+    (node['Rows Removed by Filter'] ?? 0) +
+    (node['Rows Removed by Join Filter'] ?? 0) +
+    (node['Rows Removed by Index Recheck'] ?? 0);
+  return loops * (given + removed);
 }
