@@ -139,7 +139,7 @@ export class TestGateway {
   async finished(
     ids: readonly string[],
     headers: Record<string, string> = {},
-    withinMs = 20_000,
+    withinMs = 40_000,
   ): Promise<JobRow[]> {
     const rows = new Map<string, JobRow>();
     await waitUntil(

@@ -88,7 +88,7 @@ export class Crowding {
       sum += logs;
       if (count > 0) square += (logs * logs) / count;
     }
-    const likelihoods = new Array<number>(Math.max(0, top)).fill(0);
+    const likelihoods = Array.from({ length: Math.max(0, top) }, () => 0);
     let aboveWeight = 0;
     let aboveSum = 0;
     let aboveSquare = 0;
