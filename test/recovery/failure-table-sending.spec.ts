@@ -214,11 +214,10 @@ describe('429, or budget spent', () => {
   }
 
   it('that route waits for one token, results are collected meanwhile, nobody is blamed', async () => {
-    // One token's time is a second.
-    await start([{ rateLimit: { limit: 10, periodMs: 10_000 } }]);
+    // One token's time is two seconds.
+    await start([{ rateLimit: { limit: 10, periodMs: 20_000 } }]);
     const running = await gateway.submit(['delay'], { ms: 300 });
-    await exhaust(node(0), '/api/jobs');
-    await exhaust(node(0), '/api/jobs/batch');
+    await Promise.all([exhaust(node(0), '/api/jobs'), exhaust(node(0), '/api/jobs/batch')]);
     const limited = await gateway.submit(['echo'], { n: 10 });
     await gateway.finished([running]);
     await succeeds(limited, { n: 10 });

@@ -25,6 +25,8 @@ import { Crowding } from './crowding.js';
 export const MOST_SLOTS = 1_024;
 /** By how much a limit, or the lack of one, has to explain better what was seen, in nats. */
 const PROOF = { sharing: 5, growth: 4 };
+/** Of two explanations that differ by less, in nats, neither is better: that much comes of rounding. */
+const TIE = 1e-9;
 /** Successes between two looks at the crowding. */
 const LOOK_EVERY = 8;
 /** Successes with a job waiting beyond the slots that end the start, at least. */
@@ -168,15 +170,18 @@ export class SlotLearner {
     const { slots, gain } = this.better(variance);
     if (gain > PROOF.growth) return this.grow(Math.min(2 * this.slots, slots));
     this.doubts += 1;
-    this.narrow = !this.narrow && gain > 0;
-    if (gain <= 0 || this.doubts > MOST_DOUBTS) this.starting = false;
+    this.narrow = !this.narrow && gain > -TIE;
+    if (gain <= -TIE || this.doubts > MOST_DOUBTS) this.starting = false;
   }
 
-  /** More slots that explain better what was seen than those that are proven, and by how much, in nats. */
+  /**
+   * More slots that may explain what was seen better than those that are proven, and by how much, in nats; minus
+   * infinity if there are none.
+   */
   private better(variance: number): { slots: number; gain: number } {
     const { crowding, slots } = this;
     const capacity = crowding.capacity(variance);
-    if (capacity === undefined || capacity.jobs <= slots) return { slots, gain: 0 };
+    if (capacity === undefined || capacity.jobs <= slots) return { slots, gain: -Infinity };
     return { slots: capacity.jobs, gain: capacity.logLikelihood - crowding.logLikelihood(slots, variance) };
   }
 
