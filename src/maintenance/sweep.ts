@@ -28,21 +28,28 @@ export class Sweep {
 
   async runOnce(): Promise<void> {
     await this.offering.sweep();
-    const expired = [...(await this.sweep.failExpired()), ...(await this.sweep.failOrphanedStreams())];
-    for (const id of expired) {
-      this.metrics.jobEnded('failed', Date.now() - arrivedAt(id));
-      this.events.emit('finished', id);
-    }
-    await this.broadcast.publish('finished', expired);
+    // Each is told at once: callers find these jobs finished from here on.
+    let ended = await this.tell(await this.sweep.failExpired());
+    ended += await this.tell(await this.sweep.failOrphanedStreams());
     const revived = [...(await this.sweep.requeueOverdueRetries()), ...(await this.sweep.requeueOrphans())];
-    if (expired.length + revived.length > 0) {
+    if (ended + revived.length > 0) {
       this.log.warn(
-        `Gave up ${expired.length} jobs past their deadline or on removed nodes; found ${revived.length} without a future`,
+        `Gave up ${ended} jobs past their deadline or on removed nodes; found ${revived.length} without a future`,
       );
     }
     const waiting = [...revived, ...(await this.sweep.oldestQueued())];
     if (waiting.length === 0) return;
     this.dispatcher.hold(await this.jobs.queued(waiting));
     await this.broadcast.publish('queued', waiting);
+  }
+
+  /** Says everywhere that these jobs failed. @returns how many they are */
+  private async tell(failed: string[]): Promise<number> {
+    for (const id of failed) {
+      this.metrics.jobEnded('failed', Date.now() - arrivedAt(id));
+      this.events.emit('finished', id);
+    }
+    await this.broadcast.publish('finished', failed);
+    return failed.length;
   }
 }

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
  * Waits until a condition holds and gives what it gave.
  *
  * @param condition Asked again and again; anything truthy ends the wait.
- * @param options.withinMs Default 15,000.
+ * @param options.withinMs Default 30,000.
  * @throws Error naming `what` when the time is up.
  */
 export async function waitUntil<T>(
@@ -12,7 +12,7 @@ export async function waitUntil<T>(
   condition: () => T | Promise<T>,
   options: { readonly withinMs?: number; readonly everyMs?: number } = {},
 ): Promise<NonNullable<T>> {
-  const { withinMs = 15_000, everyMs = 20 } = options;
+  const { withinMs = 30_000, everyMs = 20 } = options;
   const deadline = Date.now() + withinMs;
   for (;;) {
     const value = await condition();
