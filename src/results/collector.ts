@@ -11,10 +11,12 @@ import type { FleetNode } from '../nodes/node.js';
 import type { NodeClient, ResultsReply } from '../nodes/node-client.js';
 import { beginSpan, type TracedSpan } from '../tracing/tracing.js';
 import type { OversizeRow, ResultRow } from '../protocol/result-rows.js';
+import { AbsenceDoubt } from './absence-doubt.js';
 import { firstPauseMs, nextPauseMs } from './poll-schedule.js';
 import { ReplySizes } from './reply-sizes.js';
 import { ServiceTimes } from './service-times.js';
 import { verdictOf, type Verdict } from './verdict.js';
+import { isChain, kindOf, Watches, type Watch } from './watches.js';
 
 /** How a job ended on its node, for whoever learns from that. */
 export interface NodeEnding {
@@ -64,26 +66,6 @@ export interface CollectorOptions {
   readonly errorWhen: ErrorPatterns;
 }
 
-/** A job to be collected. Times on the clock of `Date.now()`. */
-interface Watch {
-  readonly job: DeliveredJob;
-  readonly since: number;
-  /** Whether the node shows its rows to this gateway's address. */
-  readonly visible: boolean;
-  /** When the job was last known not to have ended. */
-  openAt: number;
-  dueAt: number;
-  wantedUntil: number;
-  /** The node was seen to have it. */
-  seen: boolean;
-  /** How often in a row the node did not know it. */
-  absences: number;
-  /** It is being asked about, or its end is being committed. */
-  busy: boolean;
-}
-
-/** So many jobs are asked about in passing, for what they tell of others. */
-const MAX_COMPANIONS = 48;
 /** More ids would not fit a node's 16 KiB request head; docs/protocol.md §1. */
 const MAX_IDS = 200;
 /** Pause between two questions to a node, and after one that failed, in ms. */
@@ -106,15 +88,12 @@ const ABSENCE_PAUSE_MS = 2_000;
  * | running for longer than its containers may take | lost |
  *
  * A node shows a job only to the address that sent it, so absence is believed of jobs sent from here alone; others
- * are waited for until their time is up. When everything is absent at once, even a job that had ended there, the
- * address may have changed, or the node's store was emptied: absence is doubted until a job accepted after that tells
- * which: it is shown (the store was emptied) or is not (the node hides our jobs).
+ * are waited for until their time is up. Even of those it is doubted at times; see `AbsenceDoubt`.
  */
 export class Collector {
   private readonly log = new Logger(Collector.name);
-  /** By attempt: of one job, a cancelled attempt and a newer one may be here at the same time. */
-  private readonly watches = new Map<string, Watch>();
-  private readonly attemptOf = new Map<string, string>();
+  private readonly watches = new Watches();
+  private readonly doubt = new AbsenceDoubt();
   private readonly sizes = new ReplySizes(MAX_IDS);
   private readonly times = new ServiceTimes();
   private timer: NodeJS.Timeout | undefined;
@@ -123,11 +102,6 @@ export class Collector {
   private stopped = false;
   /** Since when the node has given no answer. */
   private silentSince: number | undefined;
-  /** A job that ended here lately: the node keeps results over a restart, so it knows this one. */
-  private witness: string | undefined;
-  /** Since when absence is doubted. */
-  private doubtedSince: number | undefined;
-  private hiddenWasSaid = false;
 
   constructor(
     private readonly node: FleetNode,
@@ -150,8 +124,7 @@ export class Collector {
   watch(job: DeliveredJob, since = Date.now(), visible = true): void {
     const dueAt = Date.now() + firstPauseMs(this.times.meanMs(kindOf(job)));
     const state = { openAt: since, dueAt, wantedUntil: 0, seen: false, absences: 0, busy: false };
-    this.watches.set(job.attempt.id, { job, since, visible, ...state });
-    this.attemptOf.set(job.attempt.jobId, job.attempt.id);
+    this.watches.add({ job, since, visible, ...state });
     this.wakeAt(dueAt);
   }
 
@@ -159,7 +132,7 @@ export class Collector {
   hurry(jobIds: readonly string[], untilMs: number): void {
     const now = Date.now();
     for (const id of jobIds) {
-      const watch = this.watches.get(this.attemptOf.get(id) ?? '');
+      const watch = this.watches.ofJob(id);
       if (watch === undefined) continue;
       watch.wantedUntil = untilMs;
       watch.dueAt = Math.min(watch.dueAt, now);
@@ -172,7 +145,6 @@ export class Collector {
     this.stopped = true;
     clearTimeout(this.timer);
     this.watches.clear();
-    this.attemptOf.clear();
   }
 
   /** Asks once about the jobs that are due, and commits what came. Never throws. */
@@ -184,88 +156,56 @@ export class Collector {
     const askedAt = Date.now();
     const commits: Promise<void>[] = [];
     const answered = new Set<Watch>();
+    const witness =
+      due.length > 1 && due.some(({ absences }) => absences > 0) ? this.doubt.witnessId : undefined;
     let witnessSeen = false;
     const onRow = (row: ResultRow | OversizeRow): void => {
       const id = row.id ?? (asked.size === 1 ? first.job.nodeJobId : undefined);
-      witnessSeen ||= id !== undefined && id === this.witness;
+      witnessSeen ||= id !== undefined && id === witness;
       const watch = id === undefined ? undefined : asked.get(id);
       if (watch === undefined || answered.has(watch)) return;
       answered.add(watch);
       commits.push(this.takeRow(watch, row, askedAt));
     };
-    const ids = [...asked.keys()];
-    const suspicious = due.length > 1 && due.some((watch) => watch.absences > 0);
-    const withWitness = suspicious && this.witness !== undefined ? [...ids, this.witness] : ids;
+    const ids = witness === undefined ? [...asked.keys()] : [...asked.keys(), witness];
     const limits = { timeoutMs: this.options.timeoutMs, maxRowBytes: this.options.maxResultBytes };
-    const query = { ids: withWitness, intermediate: isChain(first) };
+    const query = { ids, intermediate: isChain(first) };
     const reply = await this.client.results(this.node, query, limits, onRow);
     const missing = due.filter((watch) => !answered.has(watch));
     if (reply.kind === 'complete') {
       this.silentSince = undefined;
       this.sizes.worked();
-      const allVanished = withWitness !== ids && missing.length === due.length && !witnessSeen;
-      if (allVanished) this.doubtedSince ??= Date.now();
+      if (witness !== undefined && !witnessSeen && missing.length === due.length) this.doubt.allVanished();
       for (const watch of missing) commits.push(this.missed(watch));
     } else {
-      // A node that nobody could reach may have been restarted, with an empty store: not seeing a job says nothing.
-      if (reply.kind === 'unreachable') this.witness = undefined;
-      for (const watch of missing) commits.push(this.unanswered(watch, reply, ids.length));
+      if (reply.kind === 'unreachable') this.doubt.nodeWasAway();
+      for (const watch of missing) commits.push(this.unanswered(watch, reply, due.length));
     }
     await Promise.all(commits);
   }
 
-  /**
-   * The jobs to ask about now: of one kind, as many as the reply may hold, those that callers wait for first. What is
-   * due before the next question could leave comes along, and so do some that the node has had for longer than these: an
-   * end tells how many jobs run there at once only if it is known which earlier ones had not ended by then.
-   */
+  /** The jobs to ask about now, as many as the reply may hold. What is due before the next question could leave comes along. */
   private takeDue(): Watch[] {
     const now = Date.now();
-    const horizon = now + REQUEST_GAP_MS;
-    const due = [...this.watches.values()].filter((watch) => !watch.busy && watch.dueAt <= horizon);
-    due.sort((a, b) => Number(b.wantedUntil > now) - Number(a.wantedUntil > now) || a.dueAt - b.dueAt);
-    const first = due[0];
-    if (first === undefined) return [];
-    const alike = due.filter((watch) => isChain(watch) === isChain(first));
-    alike.push(...this.companionsOf(alike));
-    const taken = alike.slice(0, this.sizes.fit(alike.map((watch) => kindOf(watch.job))));
+    const due = this.watches.due(now, now + REQUEST_GAP_MS);
+    const taken = due.slice(0, this.sizes.fit(due.map(({ job }) => kindOf(job))));
     for (const watch of taken) watch.busy = true;
     // Asked in order of dispatch, their ends come in that order, and none seems to have overtaken another.
     return taken.sort((a, b) => a.since - b.since);
-  }
-
-  /** Jobs that came before the last of these and are not due yet, the first first. */
-  private companionsOf(due: readonly Watch[]): Watch[] {
-    const [first] = due;
-    if (first === undefined) return [];
-    const last = Math.max(...due.map(({ since }) => since));
-    const known = new Set(due);
-    const companions: Watch[] = [];
-    for (const watch of this.watches.values()) {
-      if (watch.since > last || companions.length === MAX_COMPANIONS) break;
-      if (!watch.busy && !known.has(watch) && isChain(watch) === isChain(first)) companions.push(watch);
-    }
-    return companions;
   }
 
   /** What the end of a job tells that was asked about at that time. */
   private endOf(watch: Watch, ending: Ending, askedAt: number): NodeEnding {
     const unseenMs = Math.max(0, Date.now() - watch.openAt);
     this.metrics.endSeen(this.node.config.name, Date.now() - watch.since, unseenMs);
-    const kind = kindOf(watch.job);
-    let overtook = 0;
-    for (const earlier of this.watches.values()) {
-      if (earlier === watch) break;
-      if (earlier.openAt >= askedAt && earlier.seen && kindOf(earlier.job) === kind) overtook += 1;
-    }
-    return { ending, unseenMs, overtook };
+    return { ending, unseenMs, overtook: this.watches.overtakenBy(watch, askedAt) };
   }
 
   private async takeRow(watch: Watch, row: ResultRow | OversizeRow, askedAt: number): Promise<void> {
     const { job } = watch;
     if (!watch.seen && !job.certain) await this.sink.confirm(job).catch(() => undefined);
     watch.seen = true;
-    if (this.doubtedSince !== undefined && watch.since > this.doubtedSince) this.believeAgain();
+    this.doubt.shown(watch.since);
     if ('oversize' in row) {
       const reason = `The result is larger than ${this.options.maxResultBytes} bytes`;
       const result = failureResult(job.containers, reason);
@@ -278,7 +218,7 @@ export class Collector {
       watch.openAt = askedAt;
       return this.overdue(watch);
     }
-    this.witness = job.nodeJobId;
+    this.doubt.ended(job.nodeJobId);
     this.sizes.learn(kindOf(job), row.result.length + (row.intermediate?.length ?? 0));
     this.times.learn(kindOf(job), Date.now() - watch.since);
     const verdict = verdictOf(row, job.containers, this.options.errorWhen);
@@ -314,8 +254,8 @@ export class Collector {
     watch.absences += 1;
     if (watch.absences < ABSENCES_MEAN_LOST) return this.askAllAgain(watch);
     const { job } = watch;
-    if (this.doubtedSince !== undefined) {
-      if (job.certain && watch.since > this.doubtedSince) this.sayHidden();
+    if (this.doubt.isActive) {
+      if (job.certain && this.doubt.hides(watch.since)) this.sink.hidden();
       return this.overdue(watch);
     }
     if (job.certain) {
@@ -330,21 +270,9 @@ export class Collector {
   private askAllAgain(absent: Watch): void {
     const dueAt = Date.now() + ABSENCE_PAUSE_MS;
     this.release(absent, dueAt);
-    for (const watch of this.watches.values()) {
-      if (!watch.busy && watch.visible)
-        watch.dueAt = watch.absences > 0 ? dueAt : Math.min(watch.dueAt, dueAt);
+    for (const watch of this.watches.idle()) {
+      if (watch.visible) watch.dueAt = watch.absences > 0 ? dueAt : Math.min(watch.dueAt, dueAt);
     }
-  }
-
-  private believeAgain(): void {
-    this.doubtedSince = undefined;
-    this.hiddenWasSaid = false;
-    this.witness = undefined;
-  }
-
-  private sayHidden(): void {
-    if (!this.hiddenWasSaid) this.sink.hidden();
-    this.hiddenWasSaid = true;
   }
 
   private async unanswered(watch: Watch, reply: ResultsReply, asked: number): Promise<void> {
@@ -387,8 +315,7 @@ export class Collector {
     try {
       await commit();
       span?.end();
-      this.watches.delete(id);
-      if (this.attemptOf.get(jobId) === id) this.attemptOf.delete(jobId);
+      this.watches.delete(watch);
     } catch (error) {
       const fields = { jobId, attemptId: id, node: this.node.config.name };
       this.log.warn(fields, `The job will be collected again: ${messageOf(error)}`);
@@ -414,8 +341,7 @@ export class Collector {
     this.asking = true;
     await this.runOnce();
     this.asking = false;
-    let next = Infinity;
-    for (const watch of this.watches.values()) if (!watch.busy && watch.dueAt < next) next = watch.dueAt;
+    const next = this.watches.nextDueAt();
     if (next < Infinity) this.wakeAt(next);
   }
 }
@@ -424,13 +350,4 @@ export class Collector {
 function endingOf(verdict: Verdict): Ending {
   if (verdict.kind === 'retry') return verdict.blamesNode ? 'faulted' : 'failed';
   return verdict.state === 'succeeded' && verdict.disguised !== true ? 'succeeded' : 'failed';
-}
-
-/** Only chains have intermediate results worth asking for. */
-function isChain(watch: Watch): boolean {
-  return watch.job.containers.length > 1;
-}
-
-function kindOf(job: DeliveredJob): string {
-  return job.containers.join(' ');
 }
