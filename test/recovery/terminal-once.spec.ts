@@ -59,7 +59,7 @@ describe('cancel', () => {
 
   it('of a job that runs: its slot stays counted, its result is recorded and ignored', async () => {
     await start([{}]);
-    const id = await running(1_500);
+    const id = await running(4_000);
     const waiting = gateway.getResults([id], { prefer: 'wait=4' });
     const view = json<{ state: string }>(await operate('cancel', id));
     expect(view.state).toBe('cancelled');
@@ -122,7 +122,7 @@ describe('retry by an operator', () => {
 
   it('of a cancelled job: the late result of the old generation is recorded and ignored', async () => {
     await start([{}, {}]);
-    const id = await running(1_200);
+    const id = await running(4_000);
     await operate('cancel', id);
     await operate('retry', id);
     expect(await gateway.finished([id])).toMatchObject([
@@ -137,7 +137,7 @@ describe('retry by an operator', () => {
 
   it('a node taken away by force, with the old generation on it, does not disturb the new one', async () => {
     await start([{}, {}]);
-    const id = await running(1_500);
+    const id = await running(4_000);
     await operate('cancel', id);
     await operate('retry', id);
     await whenJob(gateway, id, 'runs elsewhere', ({ attempts }) => attempts[1]?.state === 'running');
