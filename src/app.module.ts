@@ -15,7 +15,9 @@ import { DashboardController } from './dashboard/dashboard.controller.js';
 import { PageFiles } from './dashboard/page-files.js';
 import { AttemptStore } from './dispatch/attempt-store.js';
 import { Discovery } from './discovery/discovery.js';
+import { Commits } from './dispatch/commits.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
+import { Scheduler } from './dispatch/scheduler.js';
 import { InfernetController } from './health/infernet.controller.js';
 import { OperatorToken } from './http/operator-token.js';
 import { ProbesController } from './health/probes.controller.js';
@@ -156,6 +158,8 @@ export class AppModule {
         ResultsStore,
         AttemptsRepository,
         { provide: AttemptStore, useExisting: AttemptsRepository },
+        Commits,
+        Scheduler,
         Dispatcher,
         SubscriptionNodes,
         AdmissionsRepository,

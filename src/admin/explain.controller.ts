@@ -1,5 +1,5 @@
 import { Controller, Get, UseGuards } from '@nestjs/common';
-import { Dispatcher } from '../dispatch/dispatcher.js';
+import { Scheduler } from '../dispatch/scheduler.js';
 import { UNAVAILABLE } from '../dispatch/policy/explain.js';
 import { ApiCall, Input, type AnswerOf, type InputOf } from '../http/api-call.js';
 import { budgetOf } from '../lanes/node-status.js';
@@ -12,7 +12,7 @@ import { explainCall, explanationSchema } from './explain-call.js';
 @UseGuards(AdminGuard)
 export class ExplainController {
   constructor(
-    private readonly dispatcher: Dispatcher,
+    private readonly scheduler: Scheduler,
     private readonly fleet: Fleet,
   ) {}
 
@@ -20,7 +20,7 @@ export class ExplainController {
   @Get()
   @ApiCall(explainCall)
   explain(@Input() { query }: InputOf<typeof explainCall>): AnswerOf<typeof explanationSchema> {
-    const { containers, choice, waiting, nodes } = this.dispatcher.explain(query.container);
+    const { containers, choice, waiting, nodes } = this.scheduler.explain(query.container);
     const rows = nodes.map(({ nodeId, notEligible, ...rest }) => {
       const fleetNode = this.fleet.get(nodeId);
       const { url, name } = fleetNode?.config ?? { url: null, name: null };

@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 import { Injectable } from '@nestjs/common';
-import { Dispatcher } from '../dispatch/dispatcher.js';
+import { Scheduler } from '../dispatch/scheduler.js';
 import { GatewayError } from '../errors.js';
 import { JobEvents } from '../jobs/job-events.js';
 import { Fleet } from '../nodes/fleet.js';
@@ -39,7 +39,7 @@ export class LiveUpdates {
 
   constructor(
     private readonly fleet: Fleet,
-    private readonly dispatcher: Dispatcher,
+    private readonly scheduler: Scheduler,
     private readonly sampler: Sampler,
     private readonly jobs: JobEvents,
   ) {}
@@ -136,6 +136,6 @@ export class LiveUpdates {
   }
 
   private nodeRows(): Row[] {
-    return this.fleet.nodes.map((node) => nodeRow(node, this.dispatcher));
+    return this.fleet.nodes.map((node) => nodeRow(node, this.scheduler));
   }
 }

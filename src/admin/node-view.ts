@@ -1,4 +1,4 @@
-import type { Dispatcher } from '../dispatch/dispatcher.js';
+import type { Scheduler } from '../dispatch/scheduler.js';
 import { statusOf } from '../lanes/node-status.js';
 import type { FleetNode } from '../nodes/node.js';
 import { featuresOf } from '../protocol/node-info.js';
@@ -6,7 +6,7 @@ import type { NodeView } from './node-calls.js';
 import type { Row } from './row-changes.js';
 
 /** A node as the admin API shows it. Header values are secrets and are not shown. */
-export function nodeView(node: FleetNode, dispatcher: Dispatcher): NodeView {
+export function nodeView(node: FleetNode, scheduler: Scheduler): NodeView {
   const { config, info } = node;
   return {
     id: config.id,
@@ -21,7 +21,7 @@ export function nodeView(node: FleetNode, dispatcher: Dispatcher): NodeView {
     headers: Object.keys(config.headers),
     createdAt: config.createdAt,
     health: node.health,
-    ...statusOf(node, dispatcher),
+    ...statusOf(node, scheduler),
     version: info?.version ?? null,
     chain: info?.chain ?? null,
     features: info === undefined ? [] : [...featuresOf(info)].sort(),
@@ -32,11 +32,11 @@ export function nodeView(node: FleetNode, dispatcher: Dispatcher): NodeView {
 }
 
 /** What a list of nodes needs of one, and little more: it is sent again whenever it changes. */
-export function nodeRow(node: FleetNode, dispatcher: Dispatcher): Row {
+export function nodeRow(node: FleetNode, scheduler: Scheduler): Row {
   const { id, url, name, state, source, weight, maxInFlight } = node.config;
   const { lastError, inFlight, foreign, slots, starting, speed, serviceMs, budget } = statusOf(
     node,
-    dispatcher,
+    scheduler,
   );
   const containers = [...node.containers.keys()];
   return {

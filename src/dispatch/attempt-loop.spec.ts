@@ -5,6 +5,7 @@ import { FleetNode } from '../nodes/node.js';
 import { NodeClient } from '../nodes/node-client.js';
 import { AttemptLoop, type Trip, type TripGuide } from './attempt-loop.js';
 import { AttemptStore } from './attempt-store.js';
+import { Commits } from './commits.js';
 
 /*
  * Real: the loop, the client, the nodes and their sockets. Fake: the store, which writes its transitions down, and the
@@ -130,12 +131,11 @@ function loop(): AttemptLoop {
       takeOff(nodeId);
     },
     leftBehind: ({ nodeId }) => takeOff(nodeId),
-    commit: (transition) => transition(),
   };
   const senders = {
     submit: (node: FleetNode, body: Buffer) => client.submit(node, body, SUBMIT_TIMEOUT_MS),
   };
-  return new AttemptLoop(senders, store, guide);
+  return new AttemptLoop(senders, store, new Commits(store), guide);
 }
 
 describe('AttemptLoop', () => {

@@ -6,6 +6,7 @@ import type { NodeSenders } from '../nodes/node-senders.js';
 import type { Traceparent } from '../tracing/tracing.js';
 import { beginAttemptSpan } from './attempt-span.js';
 import type { Attempt, AttemptEnding, AttemptStore } from './attempt-store.js';
+import type { Commits } from './commits.js';
 import type { JobNeeds } from './policy/placement.js';
 import { uuidv7 } from '../protocol/uuid.js';
 
@@ -23,7 +24,7 @@ import { uuidv7 } from '../protocol/uuid.js';
  * | could not be reached, or a page came back | next node at once; the node is left alone for a while |
  * | 429 | next node; that route of the node rests (`RateBudget`), other routes go on, and the node gets no blame |
  *
- * With no node left the job goes back to be held; the dispatcher releases it when a node can take it.
+ * With no node left the job goes back to be held; the scheduler releases it when a node can take it.
  *
  * Each attempt is counted on its node from the choice on. A trip that ends in any other way than `delivered`, by an
  * error too, leaves nothing counted: whoever finds the attempt later counts it again.
@@ -98,7 +99,7 @@ export type TripOutcome =
   /** The lease was lost or the job cancelled on the way: whoever has it now goes on. */
   | { readonly kind: 'abandoned' };
 
-/** What the loop needs of the dispatcher: a choice of nodes, and somebody to tell how they behave. */
+/** What the loop needs of the scheduler: a choice of nodes, and somebody to tell how they behave. */
 export interface TripGuide {
   /** The node, if this replica may still work with it under that lease. */
   node(attempt: Attempt): FleetNode | undefined;
@@ -117,8 +118,6 @@ export interface TripGuide {
   notAccepted(attempt: Attempt, containers: readonly string[], fault: boolean): void;
   /** The node has the job, but this trip does not follow it any more. */
   leftBehind(attempt: Attempt, containers: readonly string[]): void;
-  /** Runs a transition until it is committed, however long the database is away. */
-  commit<T>(transition: () => Promise<T>): Promise<T>;
 }
 
 /** The JSON 5xx answers after which a request counts as at fault itself. */
@@ -128,6 +127,7 @@ export class AttemptLoop {
   constructor(
     private readonly senders: Pick<NodeSenders, 'submit'>,
     private readonly store: AttemptStore,
+    private readonly commits: Pick<Commits, 'commit'>,
     private readonly guide: TripGuide,
   ) {}
 
@@ -182,7 +182,7 @@ export class AttemptLoop {
   private async moveOn(trip: Trip, from: Attempt, ending: AttemptEnding, next: Attempt): Promise<boolean> {
     let moved = false;
     try {
-      moved = await this.guide.commit(() => this.store.moveOn(from, ending, next));
+      moved = await this.commits.commit(() => this.store.moveOn(from, ending, next));
     } finally {
       if (!moved) this.guide.notAccepted(next, trip.containers, false);
     }
@@ -209,9 +209,9 @@ export class AttemptLoop {
     this.guide.accepted(attempt, containers);
     if (nodeJobId === attempt.id) {
       // With our own id the node can be asked after a crash, so nothing hangs on this commit.
-      this.guide.commit(() => this.store.noteAccepted(attempt)).catch(() => undefined);
+      this.commits.commit(() => this.store.noteAccepted(attempt)).catch(() => undefined);
     } else {
-      await this.guide
+      await this.commits
         .commit(() => this.store.accepted(attempt, nodeJobId))
         .catch((error: unknown) => {
           this.guide.leftBehind(attempt, containers);
@@ -227,7 +227,7 @@ export class AttemptLoop {
     refusedBy: readonly string[],
     erred: boolean,
   ): Promise<TripOutcome> {
-    const requeued = await this.guide.commit(() => this.store.requeue(attempt, ending));
+    const requeued = await this.commits.commit(() => this.store.requeue(attempt, ending));
     return requeued ? { kind: 'held', refusedBy, erred } : { kind: 'abandoned' };
   }
 
@@ -238,7 +238,7 @@ export class AttemptLoop {
     refusal: Refusal,
   ): Promise<TripOutcome> {
     if (trip.acknowledged) {
-      await this.guide.commit(() => this.store.fail(attempt, trip.containers, ending, refusal.error));
+      await this.commits.commit(() => this.store.fail(attempt, trip.containers, ending, refusal.error));
       return { kind: 'failed' };
     }
     trip.withdrawn = true;

@@ -27,13 +27,13 @@ export interface Place extends Spot {
   handOver(): void;
 }
 
-/** What places need of the dispatcher. */
+/** What places need of the scheduler. */
 export interface PlaceGuide {
   accepted(attempt: Attempt, containers: readonly string[]): void;
   started(attempt: Attempt, containers: readonly string[]): void;
   notAccepted(attempt: Attempt, containers: readonly string[], fault: boolean): void;
   ended(
-    job: { attempt: Attempt; containers: readonly string[]; nodeJobId: string; certain: boolean },
+    job: { readonly attempt: Attempt; readonly containers: readonly string[] },
     ending: Ending,
     unseenMs: number,
     overtook: number,
@@ -84,7 +84,7 @@ export class Reservations {
         if (!leaves()) return;
         if (!isAccepted) return guide.notAccepted(attempt, containers, fault);
         // What gave no output shows nothing of earlier jobs either: they may have ended without having been seen to.
-        guide.ended({ attempt, containers, nodeJobId: id, certain: true }, ending, 0, 0);
+        guide.ended({ attempt, containers }, ending, 0, 0);
         if (fault) guide.faulted(spot.nodeId);
       },
       handOver: () => void leaves(),

@@ -1,5 +1,5 @@
 import { Controller, Get, Header, Query } from '@nestjs/common';
-import { Dispatcher } from '../dispatch/dispatcher.js';
+import { Scheduler } from '../dispatch/scheduler.js';
 import { ApiCall } from '../http/api-call.js';
 import { Fleet } from '../nodes/fleet.js';
 import { FleetResources } from '../nodes/fleet-resources.js';
@@ -11,7 +11,7 @@ import { healthCall, infoCall, resourcesCall } from './infernet-calls.js';
 export class InfernetController {
   constructor(
     private readonly fleet: Fleet,
-    private readonly dispatcher: Dispatcher,
+    private readonly scheduler: Scheduler,
     private readonly fleetResources: FleetResources,
   ) {}
 
@@ -26,7 +26,7 @@ export class InfernetController {
   @ApiCall(infoCall)
   @Header('content-type', 'application/json')
   info(): string {
-    return infoText(this.fleet.mergedInfo(this.dispatcher.held));
+    return infoText(this.fleet.mergedInfo(this.scheduler.held));
   }
 
   /** Of a repeated `model_id` the first counts, as at a node. */

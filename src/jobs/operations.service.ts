@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Dispatcher } from '../dispatch/dispatcher.js';
+import { Scheduler } from '../dispatch/scheduler.js';
 import { GatewayError } from '../errors.js';
 import { arrivedAt, Metrics } from '../metrics/metrics.js';
 import { Broadcast } from '../persistence/broadcast.js';
@@ -22,7 +22,7 @@ export class OperationsService {
   constructor(
     private readonly operations: OperationsRepository,
     private readonly jobs: JobsRepository,
-    private readonly dispatcher: Dispatcher,
+    private readonly scheduler: Scheduler,
     private readonly events: JobEvents,
     private readonly broadcast: Broadcast,
     private readonly metrics: Metrics,
@@ -90,7 +90,7 @@ export class OperationsService {
 
   private async retryIds(ids: readonly string[]): Promise<number> {
     const retried = await this.operations.retry(ids);
-    this.dispatcher.hold(await this.jobs.queued(retried));
+    this.scheduler.hold(await this.jobs.queued(retried));
     await this.broadcast.publish('queued', retried);
     return retried.length;
   }

@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { Injectable, Logger } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
+import { Scheduler } from '../dispatch/scheduler.js';
 import type { SavedLane } from '../dispatch/policy/kinds.js';
 import { messageOf } from '../errors.js';
 import { JobEvents } from '../jobs/job-events.js';
@@ -47,6 +48,7 @@ export class Lanes {
     private readonly nodesRepository: NodesRepository,
     private readonly client: NodeClient,
     private readonly dispatcher: Dispatcher,
+    private readonly scheduler: Scheduler,
     private readonly jobs: JobsRepository,
     private readonly sinks: ResultSinks,
     private readonly leases: LeaseKeeper,
@@ -112,7 +114,7 @@ export class Lanes {
         const { id, jobId, nodeId } = open.attempt;
         const lane = this.lanes.get(nodeId);
         if (lane === undefined || lane.collects(id) || this.dispatcher.isSending(jobId)) continue;
-        this.dispatcher.adopt(nodeId, { id: jobId, containers: open.containers });
+        this.scheduler.adopt(nodeId, { id: jobId, containers: open.containers });
         lane.takeUp(open);
       }
     } catch (error) {
@@ -123,7 +125,7 @@ export class Lanes {
   /** Removes a node at once: its unfinished jobs go elsewhere. @throws GatewayError NOT_FOUND */
   async removeNow(nodeId: string): Promise<void> {
     await this.nodes.remove(nodeId);
-    this.dispatcher.hold(await this.jobs.takeBackFrom(nodeId, 'the node was removed by an operator'));
+    this.scheduler.hold(await this.jobs.takeBackFrom(nodeId, 'the node was removed by an operator'));
   }
 
   private open(node: FleetNode, learned: SavedLane | undefined): void {
@@ -153,7 +155,7 @@ export class Lanes {
     const lane = new Lane(node, prober, resources, collector, settings.egressGroup);
     this.lanes.get(node.id)?.stop();
     this.lanes.set(node.id, lane);
-    this.dispatcher.laneReset(node.id, learned);
+    this.scheduler.laneReset(node.id, learned);
     lane.start(this.firstProbeDelayMs());
     fleet.emit('changed', node);
     if (this.timer !== undefined) void this.takeUpOpen();
@@ -175,7 +177,7 @@ export class Lanes {
   /** Completes a removal once nothing of ours runs on the node any more. */
   private removeIfIdle(node: FleetNode): void {
     if (node.config.state !== 'removing' || !this.lanes.has(node.id)) return;
-    if (this.dispatcher.loadOf(node.id).inFlight > 0) return;
+    if (this.scheduler.loadOf(node.id).inFlight > 0) return;
     void this.removeIfUnused(node).catch((error: unknown) => {
       this.log.warn({ node: node.config.name }, `The node could not be removed yet: ${messageOf(error)}`);
     });

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { EventEmitter } from 'node:events';
 import { Injectable, Logger } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
-import { Dispatcher } from '../dispatch/dispatcher.js';
+import { Scheduler } from '../dispatch/scheduler.js';
 import type { SavedLane } from '../dispatch/policy/kinds.js';
 import { messageOf } from '../errors.js';
 import { Fleet } from '../nodes/fleet.js';
@@ -44,7 +44,7 @@ export class LeaseKeeper extends EventEmitter<LeaseEvents> {
     private readonly leases: LeasesRepository,
     private readonly fleet: Fleet,
     private readonly nodes: NodesService,
-    private readonly dispatcher: Dispatcher,
+    private readonly scheduler: Scheduler,
     private readonly broadcast: Broadcast,
     private readonly replica: ReplicaId,
     private readonly settings: Settings,
@@ -118,7 +118,7 @@ export class LeaseKeeper extends EventEmitter<LeaseEvents> {
 
   private summaryOf(node: FleetNode): NodeSummary {
     if (this.broadcast.audience === 0) return node.summary();
-    return { ...node.summary(), status: statusOf(node, this.dispatcher) };
+    return { ...node.summary(), status: statusOf(node, this.scheduler) };
   }
 
   private async saveLearned(): Promise<void> {
@@ -128,7 +128,7 @@ export class LeaseKeeper extends EventEmitter<LeaseEvents> {
   }
 
   private learnedOf(nodes: readonly FleetNode[]): Map<string, SavedLane> {
-    return new Map(nodes.map(({ id }) => [id, this.dispatcher.learnedOf(id)]));
+    return new Map(nodes.map(({ id }) => [id, this.scheduler.learnedOf(id)]));
   }
 
   private async giveBack(count: number): Promise<void> {

@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import type { Dispatcher } from '../dispatch/dispatcher.js';
+import type { Scheduler } from '../dispatch/scheduler.js';
 import type { PairSummary } from '../dispatch/policy/explain.js';
 import type { FleetNode } from '../nodes/node.js';
 
@@ -45,11 +45,11 @@ const UNKNOWN: NodeStatus = {
 };
 
 /** How a node fares: known here if this replica works with it, else as the one that does said last. */
-export function statusOf(node: FleetNode, dispatcher: Dispatcher): NodeStatus {
+export function statusOf(node: FleetNode, scheduler: Scheduler): NodeStatus {
   const isElsewhere = node.lease === undefined && node.toldStatus !== undefined;
   if (isElsewhere) return { ...UNKNOWN, ...(node.toldStatus as Partial<NodeStatus> | undefined) };
   const { lastSeenAt, lastError, latencyMs } = node;
-  const kinds = dispatcher.pairsOf(node.id).slice(0, KINDS_SHOWN);
+  const kinds = scheduler.pairsOf(node.id).slice(0, KINDS_SHOWN);
   const proven = kinds.filter(({ starting }) => !starting);
   const logSpeed = kinds.reduce((sum, { speed }) => sum + Math.log(speed), 0) / kinds.length;
   return {
@@ -57,7 +57,7 @@ export function statusOf(node: FleetNode, dispatcher: Dispatcher): NodeStatus {
     lastError:
       lastError === undefined ? null : { message: lastError.message, at: lastError.at.toISOString() },
     latencyMs: latencyMs === undefined ? null : Math.round(latencyMs * 10) / 10,
-    ...dispatcher.loadOf(node.id),
+    ...scheduler.loadOf(node.id),
     slots:
       kinds.length === 0
         ? null

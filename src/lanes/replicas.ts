@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { Injectable, Logger } from '@nestjs/common';
 import { Dispatcher } from '../dispatch/dispatcher.js';
+import { Scheduler } from '../dispatch/scheduler.js';
 import type { LaneSummary } from '../dispatch/policy/node-state.js';
 import { messageOf } from '../errors.js';
 import { JobEvents } from '../jobs/job-events.js';
@@ -26,6 +27,7 @@ export class Replicas {
   constructor(
     private readonly broadcast: Broadcast,
     private readonly dispatcher: Dispatcher,
+    private readonly scheduler: Scheduler,
     private readonly jobs: JobsRepository,
     private readonly events: JobEvents,
     private readonly nodes: NodesService,
@@ -41,7 +43,7 @@ export class Replicas {
       for (const id of ids) this.dispatcher.forget(id);
     });
     this.broadcast.on('lanes', (news) => {
-      for (const [nodeId, summary] of news) this.dispatcher.summarySeen(nodeId, summary as LaneSummary);
+      for (const [nodeId, summary] of news) this.scheduler.summarySeen(nodeId, summary as LaneSummary);
     });
     this.summaryTimer = setInterval(() => this.tellHowNodesFare(), SUMMARY_INTERVAL_MS);
     this.broadcast.on('queued', (ids) => this.attempt(() => this.hold(ids)));
@@ -78,7 +80,7 @@ export class Replicas {
     const news: LaneNews[] = [];
     for (const { id, leased } of this.fleet.nodes) {
       if (!leased) continue;
-      const summary = this.dispatcher.summaryOf(id);
+      const summary = this.scheduler.summaryOf(id);
       const text = JSON.stringify(summary);
       const told = this.told.get(id);
       if (told?.text === text && nowMs - told.atMs < SUMMARY_REPEATED_MS) continue;
@@ -95,7 +97,7 @@ export class Replicas {
   }
 
   private async hold(ids?: readonly string[]): Promise<void> {
-    this.dispatcher.hold(await this.jobs.queued(ids));
+    this.scheduler.hold(await this.jobs.queued(ids));
   }
 
   private attempt(act: () => Promise<void>): void {

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { Injectable, Logger } from '@nestjs/common';
-import { Dispatcher } from '../dispatch/dispatcher.js';
+import { Scheduler } from '../dispatch/scheduler.js';
 import type { Rescue } from '../dispatch/policy/rescuer.js';
 import { messageOf } from '../errors.js';
 import { AttemptsRepository } from '../jobs/attempts.repository.js';
@@ -21,7 +21,7 @@ export class Rescues {
   private lastRunMs = performance.now();
 
   constructor(
-    private readonly dispatcher: Dispatcher,
+    private readonly scheduler: Scheduler,
     private readonly attempts: AttemptsRepository,
     private readonly jobs: JobsRepository,
     private readonly fleet: Fleet,
@@ -41,13 +41,13 @@ export class Rescues {
   async runOnce(): Promise<void> {
     try {
       const rescued: string[] = [];
-      for (const rescue of this.dispatcher.stuck()) {
+      for (const rescue of this.scheduler.stuck()) {
         if (!this.hasElsewhere(rescue)) continue;
         if (await this.attempts.rescue(rescue.jobId, rescue.nodeId)) rescued.push(rescue.jobId);
       }
       if (rescued.length === 0) return;
       this.log.warn(`Started ${rescued.length} jobs elsewhere too: their nodes stand still`);
-      this.dispatcher.hold(await this.jobs.queued(rescued));
+      this.scheduler.hold(await this.jobs.queued(rescued));
       await this.broadcast.publish('queued', rescued);
     } catch (error) {
       this.log.warn(`Jobs could not be rescued: ${messageOf(error)}`);

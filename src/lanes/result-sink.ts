@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
-import { Dispatcher, type DeliveredJob } from '../dispatch/dispatcher.js';
+import type { DeliveredJob } from '../dispatch/dispatcher.js';
+import { Scheduler } from '../dispatch/scheduler.js';
 import { AttemptsRepository } from '../jobs/attempts.repository.js';
 import { failureResult } from '../jobs/job-state.js';
 import { JobsRepository } from '../jobs/jobs.repository.js';
@@ -28,7 +29,7 @@ export class ResultSinks {
 
   constructor(
     private readonly settings: Settings,
-    private readonly dispatcher: Dispatcher,
+    private readonly scheduler: Scheduler,
     private readonly attempts: AttemptsRepository,
     private readonly results: ResultsStore,
     private readonly retries: Retries,
@@ -39,10 +40,10 @@ export class ResultSinks {
 
   /** @param onEnded called when a job is over on the node */
   for(node: FleetNode, onEnded: () => void): ResultSink {
-    const { dispatcher, attempts, results, settings } = this;
+    const { scheduler, attempts, results, settings } = this;
     const ended: Ended = (job, { ending, unseenMs, overtook }, outcome) => {
       this.tell(node, job, outcome);
-      dispatcher.ended(job, ending, unseenMs, overtook);
+      scheduler.ended(job, ending, unseenMs, overtook);
       onEnded();
     };
     return {
@@ -85,18 +86,18 @@ export class ResultSinks {
         if (!requeued) await results.finishSuperseded(attempt.id, reason);
         ended(job, GONE, 'lost');
         if (!requeued) return;
-        dispatcher.hold(await this.jobs.queued([attempt.jobId]));
+        scheduler.hold(await this.jobs.queued([attempt.jobId]));
         await this.broadcast.publish('queued', [attempt.jobId]);
       },
       silent() {
-        dispatcher.faulted(node.id);
+        scheduler.faulted(node.id);
       },
       hidden: () => {
         const message =
           'it accepts jobs and does not show them: does each request reach it from another address (EGRESS_GROUP)?';
         node.lastError = { message, at: new Date() };
         this.log.error({ node: node.config.name }, message);
-        dispatcher.paused(node.id, HIDDEN_PAUSE_MS);
+        scheduler.paused(node.id, HIDDEN_PAUSE_MS);
       },
     };
   }

@@ -1,6 +1,6 @@
 import { Processor, WorkerHost } from '@nestjs/bullmq';
 import type { Job } from 'bullmq';
-import { Dispatcher } from '../dispatch/dispatcher.js';
+import { Scheduler } from '../dispatch/scheduler.js';
 import { JobsRepository } from '../jobs/jobs.repository.js';
 import { Broadcast } from '../persistence/broadcast.js';
 import { Offering } from '../subscriptions/offering.js';
@@ -14,7 +14,7 @@ const CONCURRENCY = 20;
 export class RetriesProcessor extends WorkerHost {
   constructor(
     private readonly jobs: JobsRepository,
-    private readonly dispatcher: Dispatcher,
+    private readonly scheduler: Scheduler,
     private readonly broadcast: Broadcast,
     private readonly offering: Offering,
   ) {
@@ -24,7 +24,7 @@ export class RetriesProcessor extends WorkerHost {
   async process({ data }: Job<RetryPayload>): Promise<void> {
     if ('subscriptionId' in data) return this.offering.advance(data.subscriptionId, 'due');
     const requeued = await this.jobs.requeueRetrying([data.jobId]);
-    this.dispatcher.hold(await this.jobs.queued(requeued));
+    this.scheduler.hold(await this.jobs.queued(requeued));
     await this.broadcast.publish('queued', requeued);
   }
 }

@@ -1,5 +1,5 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { Dispatcher } from '../dispatch/dispatcher.js';
+import { Scheduler } from '../dispatch/scheduler.js';
 import { SweepRepository } from '../jobs/sweep.repository.js';
 import { JobsRepository } from '../jobs/jobs.repository.js';
 import { Broadcast } from '../persistence/broadcast.js';
@@ -19,7 +19,7 @@ export class Sweep {
   constructor(
     private readonly sweep: SweepRepository,
     private readonly jobs: JobsRepository,
-    private readonly dispatcher: Dispatcher,
+    private readonly scheduler: Scheduler,
     private readonly broadcast: Broadcast,
     private readonly events: JobEvents,
     private readonly offering: Offering,
@@ -39,7 +39,7 @@ export class Sweep {
     }
     const waiting = [...revived, ...(await this.sweep.oldestQueued())];
     if (waiting.length === 0) return;
-    this.dispatcher.hold(await this.jobs.queued(waiting));
+    this.scheduler.hold(await this.jobs.queued(waiting));
     await this.broadcast.publish('queued', waiting);
   }
 

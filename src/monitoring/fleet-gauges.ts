@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { Injectable } from '@nestjs/common';
-import { Dispatcher } from '../dispatch/dispatcher.js';
+import { Scheduler } from '../dispatch/scheduler.js';
 import { PrometheusMetrics, type Reading } from '../metrics/prometheus-metrics.js';
 import { Fleet } from '../nodes/fleet.js';
 import type { FleetNode } from '../nodes/node.js';
@@ -16,7 +16,7 @@ export class FleetGauges {
   constructor(
     private readonly metrics: PrometheusMetrics,
     private readonly fleet: Fleet,
-    private readonly dispatcher: Dispatcher,
+    private readonly scheduler: Scheduler,
   ) {
     metrics.addSource(() => this.read());
     const named = (node: FleetNode): void => this.rename(node.id, node.config.name);
@@ -38,7 +38,7 @@ export class FleetGauges {
     const ours = nodes.filter(({ leased }) => leased);
     const perNode = (value: (node: FleetNode) => number): Reading[] =>
       ours.map((node) => ({ labels: { node: node.config.name }, value: value(node) }));
-    const { metrics, dispatcher } = this;
+    const { metrics, scheduler } = this;
     metrics.replace('nodes', countsOf(nodes));
     metrics.replace('leases', [{ labels: {}, value: ours.length }]);
     metrics.replace(
@@ -47,23 +47,23 @@ export class FleetGauges {
     );
     metrics.replace(
       'nodeInFlight',
-      perNode(({ id }) => dispatcher.loadOf(id).inFlight),
+      perNode(({ id }) => scheduler.loadOf(id).inFlight),
     );
     metrics.replace(
       'nodeForeign',
-      perNode(({ id }) => dispatcher.loadOf(id).foreign),
+      perNode(({ id }) => scheduler.loadOf(id).foreign),
     );
     metrics.replace(
       'nodeSlots',
-      perNode(({ id }) => Math.max(0, ...dispatcher.pairsOf(id).map(({ slots }) => slots))),
+      perNode(({ id }) => Math.max(0, ...scheduler.pairsOf(id).map(({ slots }) => slots))),
     );
     metrics.replace(
       'nodeEjected',
-      perNode(({ id }) => Number(dispatcher.ejectionOf(id).ejected)),
+      perNode(({ id }) => Number(scheduler.ejectionOf(id).ejected)),
     );
     metrics.replace(
       'nodeEjections',
-      perNode(({ id }) => dispatcher.ejectionOf(id).times),
+      perNode(({ id }) => scheduler.ejectionOf(id).times),
     );
     const budgets = ours.flatMap(({ config, budget }) =>
       budget.view(performance.now()).map(([route, { limit, left }]) => {

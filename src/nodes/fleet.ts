@@ -32,6 +32,11 @@ export class Fleet extends EventEmitter<FleetEvents> {
     return this.nodesById.get(id);
   }
 
+  /** For people: `removed` for one that is here no more. */
+  nameOf(id: string): string {
+    return this.get(id)?.config.name ?? 'removed';
+  }
+
   /** Takes a node in, or takes over its new configuration; one that was removed leaves. */
   put(config: NodeConfig, snapshot?: NodeInfo): void {
     const known = this.nodesById.get(config.id);

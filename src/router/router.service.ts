@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Dispatcher } from '../dispatch/dispatcher.js';
+import { Scheduler } from '../dispatch/scheduler.js';
 import { Fleet } from '../nodes/fleet.js';
 import { FleetResources } from '../nodes/fleet-resources.js';
 import type { FleetNode } from '../nodes/node.js';
@@ -23,7 +23,7 @@ export class RouterService {
 
   constructor(
     private readonly fleet: Fleet,
-    private readonly dispatcher: Dispatcher,
+    private readonly scheduler: Scheduler,
     private readonly resources: FleetResources,
   ) {
     fleet.on('left', ({ id }) => this.told.delete(id));
@@ -35,7 +35,7 @@ export class RouterService {
    */
   addresses(containers: readonly string[], page: { readonly n: number; readonly offset: number }): string[] {
     const prospects = new Map(
-      this.dispatcher.prospects(containers).map((prospect) => [prospect.nodeId, prospect]),
+      this.scheduler.prospects(containers).map((prospect) => [prospect.nodeId, prospect]),
     );
     const candidates = this.live().flatMap((node) => {
       const { id, info } = node;

@@ -96,7 +96,7 @@ export class Asking {
     const attempt = { ...place, id: job.id, jobId: job.id, number: 1 };
     this.nodeId = place.nodeId;
     const deadline = Date.now() + parts.settings.answerWithinMs;
-    const admission = parts.dispatcher.admitInTime(job, attempt, deadline);
+    const admission = parts.commits.admit(job, attempt, deadline);
     // The commit leaves first, as it takes longer. While the database fails, nodes are not made to work for nothing.
     const early = parts.storeAnswers ? immediately().then(() => this.ask(attempt)) : undefined;
     let isAdmitted = false;

@@ -58,13 +58,13 @@ export class StreamEndings {
 
   /** Without the database the end is committed when it is back; the caller is not made to wait for that. */
   async finish(finished: FinishedAttempt): Promise<void> {
-    const { results, dispatcher } = this.parts;
+    const { results, commits } = this.parts;
     this.settled = true;
     try {
       await results.finish(finished);
     } catch (error) {
       if (!isDatabaseUnavailable(error)) throw error;
-      void dispatcher.commit(() => results.finish(finished)).catch(() => undefined);
+      void commits.commit(() => results.finish(finished)).catch(() => undefined);
     }
   }
 

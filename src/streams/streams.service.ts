@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
 import { AttemptStore } from '../dispatch/attempt-store.js';
+import { Commits } from '../dispatch/commits.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { GatewayError, messageOf } from '../errors.js';
 import { JobEvents } from '../jobs/job-events.js';
@@ -49,6 +50,7 @@ export class StreamsService implements StreamParts {
     readonly settings: Settings,
     readonly places: StreamPlaces,
     readonly dispatcher: Dispatcher,
+    readonly commits: Commits,
     readonly store: AttemptStore,
     readonly results: ResultsStore,
     readonly client: StreamClient,
