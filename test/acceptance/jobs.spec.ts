@@ -275,7 +275,7 @@ describe('POST /api/jobs/batch', () => {
       const jobs = Array.from({ length: 1_000 }, (_, n) => ({ containers: ['echo'], data: { n } }));
       const startedAt = Date.now();
       const reply = await fleet.gateway.postBatch(JSON.stringify(jobs));
-      expect(Date.now() - startedAt).toBeLessThan(10_000);
+      expect(Date.now() - startedAt).toBeLessThan(30_000);
       ids = json<Item[]>(reply).map(({ id }) => id ?? '');
       rows = await fleet.gateway.finished(ids);
     });

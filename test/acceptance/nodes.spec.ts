@@ -22,7 +22,7 @@ async function startNode(options = {}): Promise<EmulatedNode> {
 }
 
 const gone = (id: string) =>
-  waitUntil('the node is removed', async () => (await gateway.node(id)) === undefined, { withinMs: 8_000 });
+  waitUntil('the node is removed', async () => (await gateway.node(id)) === undefined);
 
 describe('the admin token', () => {
   it.each([

@@ -99,7 +99,7 @@ describe('a fleet', () => {
     const support = await fleet.gateway.send('/resources?model_id=hung');
     expect(support.status).toBe(200);
     // Without a bound of its own each would take until the node answers, which is never.
-    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    expect(performance.now() - startedAt).toBeLessThan(20_000);
     expect(Object.keys(known)).toEqual(['echo', LLM, STREAMED]);
     at(fleet.nodes, 0).respondWith('GET /resources', undefined);
   });

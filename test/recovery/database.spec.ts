@@ -14,7 +14,7 @@ let node: EmulatedNode;
 
 beforeAll(async () => {
   server = await TestPostgres.start();
-  gateway = await TestGateway.start({ ...QUICK, DATABASE_URL: server.url });
+  gateway = await TestGateway.start({ ...QUICK, ANSWER_WITHIN_MS: '2000', DATABASE_URL: server.url });
 });
 afterAll(async () => {
   await gateway.stop();

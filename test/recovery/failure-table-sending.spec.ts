@@ -41,25 +41,30 @@ describe('connection refused, reset before the body was sent, HTML 5xx', () => {
   it.each<[string, FaultSettings]>([
     ['connection refused', { refuse: true }],
     ['HTML 5xx', { error500Html: true }],
-  ])('%s: the next node at once, and it counts against the node', async (_name, fault) => {
-    await start([{}, {}]);
-    await node(0).faults.set(fault);
-    const id = await gateway.submit(['echo'], { n: 1 });
-    await succeeds(id, { n: 1 });
-    const view = await expectStory(fleet, id, ['0 unreachable', '1 succeeded'], 1);
-    expect(view.attempts[0]?.reason).toMatch(/^could not reach the node: /);
-    expect(view.failures).toBe(0);
-    await waitUntil('it is ejected', async () => {
-      await gateway.submit(['echo'], { n: 2 });
-      const reason = await whyNot(gateway, 'echo', at(fleet.registered, 0).id);
-      return /ejected after failures, \d\d s more/.test(reason ?? '');
-    });
-    await node(0).faults.clear();
-    const next = await gateway.submit(['echo'], { n: 3 });
-    await succeeds(next, { n: 3 });
-    await expectStory(fleet, next, ['1 succeeded'], 1);
-    expect(node(0).executions).toEqual([]);
-  });
+  ])(
+    '%s: the next node at once, and it counts against the node',
+    { timeout: 150_000 },
+    async (_name, fault) => {
+      await start([{}, {}]);
+      await node(0).faults.set(fault);
+      const id = await gateway.submit(['echo'], { n: 1 });
+      await succeeds(id, { n: 1 });
+      const view = await expectStory(fleet, id, ['0 unreachable', '1 succeeded'], 1);
+      expect(view.attempts[0]?.reason).toMatch(/^could not reach the node: /);
+      expect(view.failures).toBe(0);
+      const isEjected = async (): Promise<boolean> => {
+        await gateway.submit(['echo'], { n: 2 });
+        const reason = await whyNot(gateway, 'echo', at(fleet.registered, 0).id);
+        return /ejected after failures, \d\d s more/.test(reason ?? '');
+      };
+      await waitUntil('it is ejected', isEjected, { withinMs: 90_000 });
+      await node(0).faults.clear();
+      const next = await gateway.submit(['echo'], { n: 3 });
+      await succeeds(next, { n: 3 });
+      await expectStory(fleet, next, ['1 succeeded'], 1);
+      expect(node(0).executions).toEqual([]);
+    },
+  );
 
   it('reset before anything was stored: the node is asked, then the next one has the job', async () => {
     expect.hasAssertions();

@@ -57,7 +57,7 @@ describe('several replicas on one database', () => {
       const startedAt = performance.now();
       const ids = [await gateway.submit(['echo'], {}), await gateway.submit(['step-one'], {})];
       for (const { status } of await gateway.finished(ids)) expect(status).toBe('success');
-      expect(performance.now() - startedAt).toBeLessThan(2_000);
+      expect(performance.now() - startedAt).toBeLessThan(8_000);
     }
     expect(allRuns()).toHaveLength(4);
   });
@@ -105,14 +105,10 @@ describe('what an operator does at one replica the others know', () => {
     extra.push(node);
     const { id } = await one.register(node.url);
     const seen = async (what: object): Promise<void> => {
-      await waitUntil(
-        `${JSON.stringify(what)} is known`,
-        async () => {
-          const row = await other.node(id);
-          return row !== undefined && Object.entries(what).every(([key, value]) => row[key] === value);
-        },
-        { withinMs: 5_000 },
-      );
+      await waitUntil(`${JSON.stringify(what)} is known`, async () => {
+        const row = await other.node(id);
+        return row !== undefined && Object.entries(what).every(([key, value]) => row[key] === value);
+      });
     };
     await seen({ url: node.url, state: 'active' });
     await one.admin('PATCH', `/nodes/${id}`, { weight: 3, name: 'renamed' });
@@ -120,7 +116,7 @@ describe('what an operator does at one replica the others know', () => {
     await one.admin('POST', `/nodes/${id}/drain`);
     await seen({ state: 'draining' });
     await other.admin('DELETE', `/nodes/${id}?force=true`);
-    await waitUntil('it is gone', async () => (await one.nodes()).length === 2, { withinMs: 5_000 });
+    await waitUntil('it is gone', async () => (await one.nodes()).length === 2);
     expect((await one.nodes()).map(({ url }) => url)).not.toContain(node.url);
   });
 });
@@ -134,7 +130,7 @@ describe('a replica that stops in order', () => {
     const startedAt = performance.now();
     const ids = [await other.submit(['echo'], {}), await other.submit(['step-one'], {})];
     for (const { status } of await other.finished([...running, ...ids])) expect(status).toBe('success');
-    expect(performance.now() - startedAt).toBeLessThan(3_000);
+    expect(performance.now() - startedAt).toBeLessThan(20_000);
     expect(allRuns()).toHaveLength(4);
   });
 
