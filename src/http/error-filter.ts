@@ -4,6 +4,7 @@ import { GatewayError } from '../errors.js';
 import { BODY_LIMIT_BYTES } from '../protocol/job-request.js';
 import { isDatabaseUnavailable } from '../persistence/database-errors.js';
 import { errorBody, type Problem } from './error-body.js';
+import { requestFieldsOf } from './request-log.js';
 import { RETRY_AFTER_SECONDS, STATUS } from './status.js';
 
 const PAYLOAD_TOO_LARGE: number = STATUS.BODY_TOO_LARGE;
@@ -17,11 +18,7 @@ export class ErrorFilter implements ExceptionFilter {
     const request = host.switchToHttp().getRequest<FastifyRequest>();
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     const problem = problemOf(error);
-    if (problem.status >= 500)
-      this.log.error(
-        { err: error, requestId: request.id, path: request.url.split('?', 1)[0] },
-        problem.message,
-      );
+    if (problem.status >= 500) this.log.error({ err: error, ...requestFieldsOf(request) }, problem.message);
     if (reply.sent) return;
     if (problem.status === 503) void reply.header('retry-after', RETRY_AFTER_SECONDS);
     if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');

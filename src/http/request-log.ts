@@ -1,6 +1,9 @@
 import { performance } from 'node:perf_hooks';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { PinoLogger } from 'nestjs-pino';
+
+/** Requests whose lines have their id without being told. */
+const followed = new WeakSet<FastifyRequest>();
 
 /**
  * At `debug`: gives every line that is logged while a request is served its `requestId`, and logs the request itself when its
@@ -18,6 +21,13 @@ export function logRequests(server: FastifyInstance, logger: PinoLogger): void {
       const ms = Math.round(performance.now() - startedAt);
       root.debug({ ...fields, ms }, reply.raw.writableFinished ? 'Answered' : 'The caller went away');
     });
+    followed.add(request);
     logger.runInContext(done, { bindings: { requestId: request.id } });
   });
+}
+
+/** What a line on this request has to say for itself, so that it names the request once. */
+export function requestFieldsOf(request: FastifyRequest): { requestId?: string; path: string } {
+  const path = request.url.split('?', 1)[0] ?? '';
+  return followed.has(request) ? { path } : { requestId: request.id, path };
 }

@@ -120,16 +120,19 @@ it('at trace level each line is JSON with the ids of request and job, and none h
   expect(request?.['req']).toEqual({ method: 'POST', path: '/api/jobs', remoteAddress: '127.0.0.1' });
 });
 
-it('at info level a request that failed is logged with its id', async () => {
+it.each(['info', 'debug'])('at %s a request that failed is logged with its id', async (level) => {
   server = await TestPostgres.start();
   node = await EmulatedNode.start({ rateLimit: false });
-  gateway = await GatewayProcess.start({ DATABASE_URL: server.url, NODES: node.url, LOG_LEVEL: 'info' });
+  gateway = await GatewayProcess.start({ DATABASE_URL: server.url, NODES: node.url, LOG_LEVEL: level });
   await server.crash();
   const headers = { 'content-type': 'application/json', 'x-request-id': 'request-without-a-database' };
   const body = '{"containers":["echo"],"data":{}}';
   await waitUntil('it is refused', async () => {
     return (await send(`${gateway.url}/api/jobs`, { method: 'POST', headers, body })).status === 503;
   });
-  await waitUntil('it is logged', () => gateway.output.includes('request-without-a-database'));
-  expect(gateway.output).toContain('"requestId":"request-without-a-database"');
+  const line = await waitUntil('it is logged', () =>
+    gateway.output.split('\n').find((one) => one.includes('"err"') && one.includes('"/api/jobs"')),
+  );
+  // Once: not every reader takes a member that is there twice.
+  expect(line.split('"requestId":"request-without-a-database"')).toHaveLength(2);
 });
