@@ -191,7 +191,7 @@ describe('several replicas', () => {
   });
 
   it('kill -9 between commit and answer: the next holder of the lease asks the same node again', async () => {
-    const settings = { ...QUICK, ANSWER_WITHIN_MS: '1500', SUBMIT_TIMEOUT_MS: '60000' };
+    const settings = { ...QUICK, ANSWER_WITHIN_MS: '3000', SUBMIT_TIMEOUT_MS: '60000' };
     const replicas = await TestReplicas.start({ gateways: 1, nodes: [CHAIN, CHAIN], settings });
     closing.push(() => replicas.stop());
     const ADMIN_TOKEN = 'an-admin-token-of-the-tests';

@@ -33,11 +33,11 @@ export interface JobView {
 
 /** Settings with which failures are noticed and retries made within a moment. */
 export const QUICK = {
-  LEASE_TTL_MS: '1500',
+  LEASE_TTL_MS: '4000',
   RETRY_BASE_MS: '50',
   NO_ANSWER_MS: '1500',
   PROBE_INTERVAL_MS: '200',
-  SUBMIT_TIMEOUT_MS: '1000',
+  SUBMIT_TIMEOUT_MS: '2000',
 } as const;
 
 /**
