@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import { setImmediate as immediately } from 'node:timers/promises';
+import { setImmediate as immediately, setTimeout as sleep } from 'node:timers/promises';
 import { beginAttemptSpan } from '../dispatch/attempt-span.js';
 import type { Attempt } from '../dispatch/attempt-store.js';
 import type { Place } from '../dispatch/places.js';
@@ -10,8 +10,8 @@ import { withNodeJobId } from '../protocol/job-request.js';
 import type { TracedSpan } from '../tracing/tracing.js';
 import type { StreamParts, StreamRequest } from './stream-parts.js';
 
-/** Leases lost between choosing and committing, before the stream gives up. */
-const MOST_LOST_PLACES = 3;
+/** Pause after the lease of a chosen node was found lost: who has it now is heard of at its next renewal, in ms. */
+const LOST_PLACE_PAUSE_MS = 500;
 const NOWHERE: ReadonlySet<string> = new Set();
 
 /** What a node said to being asked for the stream; undefined if it was removed meanwhile. */
@@ -53,13 +53,15 @@ export class Asking {
    * @throws whatever the store throws
    */
   async first(): Promise<Asked | undefined> {
-    for (let lost = 0; lost < MOST_LOST_PLACES; lost += 1) {
+    for (let isFirst = true; ; isFirst = false) {
       const place = await this.place(NOWHERE);
       if (place === undefined) return undefined;
-      const asked = await this.askWhileCommitting(place);
+      const asked = await this.askWhileCommitting(place, isFirst);
       if (asked !== undefined) return asked;
+      if (this.waitLeftMs === 0 || this.signal.aborted) return undefined;
+      const pauseMs = Math.min(LOST_PLACE_PAUSE_MS, this.waitLeftMs);
+      await this.waiting(sleep(pauseMs, undefined, { signal: this.signal }).catch(() => undefined));
     }
-    return undefined;
   }
 
   /** A place on a node that was not tried yet, within what is left of the time that a stream may wait. */
@@ -68,12 +70,10 @@ export class Asking {
     const { job } = this.request;
     const now = places.findNow(job, tried);
     if (now !== undefined) return now;
-    const sinceMs = performance.now();
     const timeUp = new AbortController();
     const timer = setTimeout(() => timeUp.abort(), this.waitLeftMs);
-    const place = await places.find(job, tried, AbortSignal.any([timeUp.signal, this.signal]));
+    const place = await this.waiting(places.find(job, tried, AbortSignal.any([timeUp.signal, this.signal])));
     clearTimeout(timer);
-    this.waitLeftMs = Math.max(0, this.waitLeftMs - (performance.now() - sinceMs));
     return place;
   }
 
@@ -89,16 +89,24 @@ export class Asking {
     return { node, reply, span };
   }
 
+  /** What this takes counts against the time that the stream may wait. */
+  private async waiting<T>(wait: Promise<T>): Promise<T> {
+    const sinceMs = performance.now();
+    const result = await wait;
+    this.waitLeftMs = Math.max(0, this.waitLeftMs - (performance.now() - sinceMs));
+    return result;
+  }
+
   /** @returns undefined, with the place given back, if the lease of the node was lost */
-  private async askWhileCommitting(place: Place): Promise<Asked | undefined> {
+  private async askWhileCommitting(place: Place, isFirst: boolean): Promise<Asked | undefined> {
     const { parts } = this;
     const { job } = this.request;
     const attempt = { ...place, id: job.id, jobId: job.id, number: 1 };
     this.nodeId = place.nodeId;
     const deadline = Date.now() + parts.settings.answerWithinMs;
     const admission = parts.commits.admit(job, attempt, deadline);
-    // The commit leaves first, as it takes longer. While the database fails, nodes are not made to work for nothing.
-    const early = parts.storeAnswers ? immediately().then(() => this.ask(attempt)) : undefined;
+    // The commit leaves first, as it takes longer. While it is likely to fail, nodes are not made to work for nothing.
+    const early = isFirst && parts.storeAnswers ? immediately().then(() => this.ask(attempt)) : undefined;
     let isAdmitted = false;
     try {
       isAdmitted = await admission;

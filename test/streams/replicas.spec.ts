@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { afterEach, expect, it } from 'vitest';
 
 import { GatewayProcess } from '../support/gateway-process.js';
@@ -71,4 +72,28 @@ it('a stream whose gateway was killed ends in a result, and does not run again',
     result: { error: 'The stream was cut off, and the node could not say how it ended' },
   });
   expect(replicas.node(0).executions).toHaveLength(1);
+});
+
+it('a stream lets a node go whose lease was lost before the stream was stored, and asks again under the next one', async () => {
+  replicas = await TestReplicas.start({ gateways: 1, nodes: [{ containers: ['pieces'] }] });
+  const database = new pg.Client({ connectionString: replicas.databaseUrl });
+  await database.connect();
+  const renewed = async (): Promise<string> =>
+    (await database.query<{ until: string }>('SELECT lease_until::text AS until FROM nodes')).rows[0]
+      ?.until ?? '';
+  // The gateway notices at its next renewal, so there is time until then.
+  const before = await renewed();
+  await waitUntil('it has just been renewed', async () => (await renewed()) !== before);
+  await database.query('UPDATE nodes SET lease_fence = lease_fence + 1');
+  await database.end();
+  const { url } = replicas.gateway(0);
+  const caller = StreamCaller.start(url, ['pieces'], { count: 3, size: 4, interval_ms: 300 });
+  expect(await caller.ended).toBe(true);
+  expect(caller.output).toBe('strestrestre');
+  expect(await jobView(replicas.gateway(0), caller.id)).toMatchObject({
+    state: 'succeeded',
+    attempts: [{ state: 'succeeded', number: 1 }],
+  });
+  const { executions } = replicas.node(0);
+  expect(executions.map(({ outcome }) => outcome)).toEqual(['lost', 'success']);
 });
