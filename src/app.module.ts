@@ -15,7 +15,7 @@ import { DashboardController } from './dashboard/dashboard.controller.js';
 import { PageFiles } from './dashboard/page-files.js';
 import { AttemptStore } from './dispatch/attempt-store.js';
 import { Discovery } from './discovery/discovery.js';
-import { Commits } from './dispatch/commits.js';
+import { Commits } from './persistence/commits.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
 import { Scheduler } from './dispatch/scheduler.js';
 import { InfernetController } from './health/infernet.controller.js';

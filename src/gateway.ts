@@ -10,6 +10,7 @@ import { LiveUpdates } from './admin/live-updates.js';
 import { AppModule } from './app.module.js';
 import type { Settings } from './config/settings.js';
 import { messageOf } from './errors.js';
+import { Commits } from './persistence/commits.js';
 import { isDatabaseUnavailable } from './persistence/database-errors.js';
 import { Discovery } from './discovery/discovery.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
@@ -195,7 +196,10 @@ function phasesOf(app: NestFastifyApplication, requests: OpenRequests, settings:
     {
       name: 'dispatch',
       budgetMs: shutdownBudgetMs + PHASE_BUDGET_MS,
-      run: () => Promise.all([Dispatcher, Offering].map((part) => app.get(part).stop(shutdownBudgetMs))),
+      run: () => {
+        app.get(Commits).stop();
+        return Promise.all([Dispatcher, Offering].map((part) => app.get(part).stop(shutdownBudgetMs)));
+      },
     },
     {
       name: 'lanes',

@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EmulatedNode } from '../emulator/emulated-node.js';
 import type { FaultSettings } from '../emulator/faults.js';
+import { Commits } from '../persistence/commits.js';
 import { FleetNode } from '../nodes/node.js';
+import { nodeConfig } from '../nodes/node.fixture.js';
 import { NodeClient } from '../nodes/node-client.js';
 import { AttemptLoop, type Trip, type TripGuide } from './attempt-loop.js';
 import { AttemptStore } from './attempt-store.js';
-import { Commits } from './commits.js';
 
 /*
  * Real: the loop, the client, the nodes and their sockets. Fake: the store, which writes its transitions down, and the
@@ -96,23 +97,7 @@ function takeOff(nodeId: string): void {
 
 function loop(): AttemptLoop {
   const fleet = new Map(
-    nodes.map((node) => [
-      node.name,
-      new FleetNode({
-        id: node.name,
-        url: node.url,
-        name: node.name,
-        weight: 1,
-        maxInFlight: null,
-        labels: {},
-        headers: {},
-        state: 'active',
-        source: 'admin',
-        approved: true,
-        leftFrom: null,
-        createdAt: new Date(),
-      }),
-    ]),
+    nodes.map((node) => [node.name, new FleetNode(nodeConfig({ id: node.name, url: node.url }))]),
   );
   const guide: TripGuide = {
     node: ({ nodeId }) => (leased.has(nodeId) ? fleet.get(nodeId) : undefined),
@@ -135,7 +120,7 @@ function loop(): AttemptLoop {
   const senders = {
     submit: (node: FleetNode, body: Buffer) => client.submit(node, body, SUBMIT_TIMEOUT_MS),
   };
-  return new AttemptLoop(senders, store, new Commits(store), guide);
+  return new AttemptLoop(senders, store, new Commits(), guide);
 }
 
 describe('AttemptLoop', () => {

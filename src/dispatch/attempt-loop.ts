@@ -3,10 +3,10 @@ import type { NodeFeature } from '../protocol/node-info.js';
 import type { FleetNode } from '../nodes/node.js';
 import type { SubmitReply } from '../nodes/node-replies.js';
 import type { NodeSenders } from '../nodes/node-senders.js';
+import type { Commits } from '../persistence/commits.js';
 import type { Traceparent } from '../tracing/tracing.js';
 import { beginAttemptSpan } from './attempt-span.js';
 import type { Attempt, AttemptEnding, AttemptStore } from './attempt-store.js';
-import type { Commits } from './commits.js';
 import type { JobNeeds } from './policy/placement.js';
 import { uuidv7 } from '../protocol/uuid.js';
 
@@ -127,7 +127,7 @@ export class AttemptLoop {
   constructor(
     private readonly senders: Pick<NodeSenders, 'submit'>,
     private readonly store: AttemptStore,
-    private readonly commits: Pick<Commits, 'commit'>,
+    private readonly commits: Commits,
     private readonly guide: TripGuide,
   ) {}
 

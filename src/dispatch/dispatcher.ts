@@ -6,14 +6,14 @@ import { GatewayError, messageOf } from '../errors.js';
 import { arrivedAt, Metrics } from '../metrics/metrics.js';
 import { Fleet } from '../nodes/fleet.js';
 import { NodeSenders } from '../nodes/node-senders.js';
+import { Commits } from '../persistence/commits.js';
 import { beginSpan, type Traceparent } from '../tracing/tracing.js';
 import { AttemptLoop, tripOf, type Trip, type TripOutcome } from './attempt-loop.js';
 import { AttemptStore, type Attempt, type ClaimedJob, type JobKind, type NewJob } from './attempt-store.js';
-import { Commits } from './commits.js';
 import { Reservations, type Place, type Spot } from './places.js';
 import type { JobNeeds } from './policy/placement.js';
 import { Scheduler } from './scheduler.js';
-import { ACKNOWLEDGED, answerBy, type Submission } from './submission.js';
+import { ACKNOWLEDGED, admitInTime, answerBy, type Submission } from './submission.js';
 import { Trips } from './trips.js';
 
 /** A job that a node has; its result is to be collected there. */
@@ -53,8 +53,8 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> {
 
   constructor(
     senders: NodeSenders,
-    private readonly store: AttemptStore,
-    private readonly commits: Commits,
+    readonly store: AttemptStore,
+    readonly commits: Commits,
     private readonly scheduler: Scheduler,
     private readonly fleet: Fleet,
     private readonly settings: Settings,
@@ -107,7 +107,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> {
     const attempt = this.firstAttempt(job);
     let sent = false;
     try {
-      sent = await this.commits.admit(job, attempt, deadline);
+      sent = await admitInTime(this, job, attempt, deadline);
     } finally {
       if (attempt !== undefined && !sent) this.scheduler.notAccepted(attempt, job.containers, false);
     }
@@ -136,7 +136,6 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> {
   /** Sends nothing new; waits for what is on its way, at most `budgetMs`. Safe to call twice. */
   async stop(budgetMs: number): Promise<void> {
     this.stopping = true;
-    this.commits.stop();
     this.scheduler.stop();
     this.reservations.stop();
     await Promise.race([this.trips.settled(), sleep(budgetMs, undefined, { ref: false })]);

@@ -3,26 +3,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readSettings } from '../config/settings.js';
 import { NoMetrics } from '../metrics/metrics.js';
 import { Fleet } from '../nodes/fleet.js';
-import type { FleetNode, NodeConfig } from '../nodes/node.js';
+import type { FleetNode } from '../nodes/node.js';
+import { nodeConfig } from '../nodes/node.fixture.js';
 import type { NodeInfo } from '../protocol/node-info.js';
 import { Scheduler } from './scheduler.js';
 
 /* Real: the policy, the clock and a fleet of one node, which is up. */
 
-const CONFIG: NodeConfig = {
-  id: 'n1',
-  url: 'http://n1',
-  name: 'n1',
-  weight: 1,
-  maxInFlight: null,
-  labels: {},
-  headers: {},
-  state: 'active',
-  source: 'admin',
-  approved: true,
-  leftFrom: null,
-  createdAt: new Date(0),
-};
+const CONFIG = nodeConfig({ id: 'n1' });
 const INFO: NodeInfo = {
   version: '1.4.0',
   chain: { enabled: false, address: '' },

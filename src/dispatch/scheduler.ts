@@ -7,7 +7,6 @@ import { Fleet } from '../nodes/fleet.js';
 import type { FleetNode } from '../nodes/node.js';
 import type { Trip, TripGuide } from './attempt-loop.js';
 import type { Attempt } from './attempt-store.js';
-import { DATABASE_RETRY_MS } from './commits.js';
 import type { PlaceGuide, Spot } from './places.js';
 import type { Explanation, PairSummary } from './policy/explain.js';
 import type { SavedLane } from './policy/kinds.js';
@@ -25,6 +24,8 @@ export interface SchedulerEvents {
 
 /** Submissions that may be open at one node: one batch under way and the next one gathering (see NodeSender). */
 const MAX_UNANSWERED = 200;
+/** After a release in vain: by then the lease, or the database, may be there. */
+const RELEASE_RETRY_MS = 500;
 
 /**
  * Which job goes to which node, and when: the policy on this process's monotonic clock, for the nodes that are leased to
@@ -288,7 +289,7 @@ export class Scheduler extends EventEmitter<SchedulerEvents> implements TripGuid
     const timer = setTimeout(() => {
       this.resting.delete(job.id);
       this.hold([job]);
-    }, DATABASE_RETRY_MS);
+    }, RELEASE_RETRY_MS);
     this.resting.set(job.id, timer.unref());
   }
 

@@ -1,23 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { NodeInfo } from '../protocol/node-info.js';
 import { Fleet } from './fleet.js';
+import { nodeConfig } from './node.fixture.js';
 import type { FleetNode, NodeConfig } from './node.js';
 
-const config = (id: string, more: Partial<NodeConfig> = {}): NodeConfig => ({
-  id,
-  url: `http://${id}`,
-  name: id,
-  weight: 1,
-  maxInFlight: null,
-  labels: {},
-  headers: {},
-  state: 'active',
-  source: 'admin',
-  approved: true,
-  leftFrom: null,
-  createdAt: new Date(0),
-  ...more,
-});
+const config = (id: string, more: Partial<NodeConfig> = {}): NodeConfig => nodeConfig({ ...more, id });
 
 /** Containers by name; one with a `!` is internal. */
 const info = (names: string, more: Partial<NodeInfo> = {}): NodeInfo => ({

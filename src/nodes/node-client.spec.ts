@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
 import { EmulatedNode } from '../emulator/emulated-node.js';
 import { FleetNode } from './node.js';
+import { nodeConfig } from './node.fixture.js';
 import { NodeClient } from './node-client.js';
 
 let emulated: EmulatedNode;
@@ -21,20 +22,7 @@ async function start(options: Parameters<typeof EmulatedNode.start>[0]): Promise
 }
 
 function nodeAt(url: string): FleetNode {
-  return new FleetNode({
-    id: 'n',
-    url,
-    name: 'n',
-    weight: 1,
-    maxInFlight: null,
-    labels: {},
-    headers: {},
-    state: 'active',
-    source: 'admin',
-    approved: true,
-    leftFrom: null,
-    createdAt: new Date(),
-  });
+  return new FleetNode(nodeConfig({ id: 'n', url }));
 }
 
 it('finds that connections to a node that stalls on reused ones are not worth keeping', async () => {

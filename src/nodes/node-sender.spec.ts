@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FleetNode } from './node.js';
+import { nodeConfig } from './node.fixture.js';
 import { NodeClient } from './node-client.js';
 import { NodeSender } from './node-sender.js';
 
@@ -41,20 +42,9 @@ beforeEach(async () => {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   client = new NodeClient();
-  node = new FleetNode({
-    id: 'n',
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    name: 'n',
-    weight: 1,
-    maxInFlight: null,
-    labels: {},
-    headers: {},
-    state: 'active',
-    source: 'admin',
-    approved: true,
-    leftFrom: null,
-    createdAt: new Date(),
-  });
+  node = new FleetNode(
+    nodeConfig({ id: 'n', url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }),
+  );
   sender = new NodeSender(node, client, 5_000);
 });
 

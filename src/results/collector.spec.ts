@@ -4,6 +4,7 @@ import type { DeliveredJob } from '../dispatch/dispatcher.js';
 import { EmulatedNode } from '../emulator/emulated-node.js';
 import type { FinishedAttempt } from '../jobs/results-store.js';
 import { FleetNode } from '../nodes/node.js';
+import { nodeConfig } from '../nodes/node.fixture.js';
 import { NodeClient } from '../nodes/node-client.js';
 import { Collector, type CollectorOptions, type NodeEnding, type ResultSink } from './collector.js';
 
@@ -70,20 +71,7 @@ afterEach(async () => {
 });
 
 function fleetNode(): FleetNode {
-  return new FleetNode({
-    id: 'n',
-    url: node.url,
-    name: 'n',
-    weight: 1,
-    maxInFlight: null,
-    labels: {},
-    headers: {},
-    state: 'active',
-    source: 'admin',
-    approved: true,
-    leftFrom: null,
-    createdAt: new Date(),
-  });
+  return new FleetNode(nodeConfig({ id: 'n', url: node.url }));
 }
 
 function collect(options: Partial<CollectorOptions> = {}): Collector {

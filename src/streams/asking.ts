@@ -3,6 +3,7 @@ import { setImmediate as immediately, setTimeout as sleep } from 'node:timers/pr
 import { beginAttemptSpan } from '../dispatch/attempt-span.js';
 import type { Attempt } from '../dispatch/attempt-store.js';
 import type { Place } from '../dispatch/places.js';
+import { admitInTime } from '../dispatch/submission.js';
 import { arrivedAt } from '../metrics/metrics.js';
 import type { FleetNode } from '../nodes/node.js';
 import type { StreamReply } from '../nodes/stream-client.js';
@@ -104,7 +105,7 @@ export class Asking {
     const attempt = { ...place, id: job.id, jobId: job.id, number: 1 };
     this.nodeId = place.nodeId;
     const deadline = Date.now() + parts.settings.answerWithinMs;
-    const admission = parts.commits.admit(job, attempt, deadline);
+    const admission = admitInTime(parts, job, attempt, deadline);
     // The commit leaves first, as it takes longer. While it is likely to fail, nodes are not made to work for nothing.
     const early = isFirst && parts.storeAnswers ? immediately().then(() => this.ask(attempt)) : undefined;
     let isAdmitted = false;

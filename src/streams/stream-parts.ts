@@ -1,6 +1,6 @@
 import type { Refusal } from '../dispatch/attempt-loop.js';
 import type { AttemptStore, NewJob } from '../dispatch/attempt-store.js';
-import type { Commits } from '../dispatch/commits.js';
+import type { Commits } from '../persistence/commits.js';
 import type { Dispatcher } from '../dispatch/dispatcher.js';
 import type { ResultsStore } from '../jobs/results-store.js';
 import type { Metrics } from '../metrics/metrics.js';

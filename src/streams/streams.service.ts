@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
 import { AttemptStore } from '../dispatch/attempt-store.js';
-import { Commits } from '../dispatch/commits.js';
+import { Commits } from '../persistence/commits.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { GatewayError, messageOf } from '../errors.js';
 import { JobEvents } from '../jobs/job-events.js';

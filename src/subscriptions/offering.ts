@@ -7,7 +7,7 @@ import type { FleetNode } from '../nodes/node.js';
 import type { DelegationReply } from '../nodes/node-replies.js';
 import { NodeSenders } from '../nodes/node-senders.js';
 import { Broadcast } from '../persistence/broadcast.js';
-import { isDatabaseUnavailable } from '../persistence/database-errors.js';
+import { Commits } from '../persistence/commits.js';
 import {
   OffersRepository,
   type ClaimedOffer,
@@ -24,7 +24,6 @@ interface Waiter {
   readonly resolve: (refusal: Refusal | undefined) => void;
 }
 
-const DATABASE_RETRY_MS = 500;
 /** Nodes that come up together need one look at what waits, in ms. */
 const GATHER_MS = 50;
 
@@ -47,6 +46,7 @@ export class Offering {
     private readonly offers: OffersRepository,
     private readonly nodes: SubscriptionNodes,
     private readonly senders: NodeSenders,
+    private readonly commits: Commits,
     private readonly messages: RetryMessages,
     private readonly broadcast: Broadcast,
     private readonly fleet: Fleet,
@@ -148,20 +148,20 @@ export class Offering {
   private async fly(offerId: string, subscriptionId: string, node: FleetNode): Promise<void> {
     const { lease } = node;
     if (lease === undefined) return;
-    const claimed = await this.commit(() => this.offers.claim(offerId, lease.fence));
+    const claimed = await this.commits.commit(() => this.offers.claim(offerId, lease.fence));
     if (claimed === undefined) return;
     const reply = await this.senders.submitDelegated(node, claimed.body);
     if (reply.kind === 'unreachable' || reply.kind === 'unclear') this.nodes.failed(node.id);
     if (reply.kind === 'accepted') {
       this.tell(subscriptionId, 'accepted');
-      if (await this.commit(() => this.offers.accept(offerId))) return;
-    } else await this.commit(() => this.offers.end(claimed, this.endingOf(reply, claimed)));
+      if (await this.commits.commit(() => this.offers.accept(offerId))) return;
+    } else await this.commits.commit(() => this.offers.end(claimed, this.endingOf(reply, claimed)));
     this.flying.delete(offerId);
     if (reply.kind === 'unclear') this.tell(subscriptionId, 'accepted');
     else if (reply.kind === 'refused' || reply.kind === 'error') {
       for (const { refusals } of this.waiters.get(subscriptionId) ?? []) refusals.push(refusalOf(reply));
     }
-    await this.commit(() => this.advance(subscriptionId));
+    await this.commits.commit(() => this.advance(subscriptionId));
   }
 
   private endingOf(
@@ -228,18 +228,6 @@ export class Offering {
 
   private attempt(act: () => Promise<void>): void {
     act().catch((error: unknown) => this.log.warn(`Subscriptions were not looked at: ${messageOf(error)}`));
-  }
-
-  /** Runs a transition until it is committed, however long the database is away. */
-  private async commit<T>(transition: () => Promise<T>): Promise<T> {
-    for (;;) {
-      try {
-        return await transition();
-      } catch (error) {
-        if (!isDatabaseUnavailable(error) || this.stopping) throw error;
-        await sleep(DATABASE_RETRY_MS, undefined, { ref: false });
-      }
-    }
   }
 }
 

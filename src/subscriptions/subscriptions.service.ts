@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
 import { GatewayError } from '../errors.js';
 import type { DelegatedRequest } from '../protocol/delegated-request.js';
+import { inTime, LATE } from '../persistence/in-time.js';
 import { AdmissionsRepository, type Admitted } from './admissions.repository.js';
 import { Offering } from './offering.js';
 import { SubscriptionNodes, type Refusal } from './subscription-nodes.js';
@@ -63,15 +63,4 @@ export class SubscriptionsService {
     this.nodes.gave(chosen);
     return chosen;
   }
-}
-
-const LATE = Symbol('late');
-
-async function inTime<T>(result: Promise<T>, deadline: number): Promise<T | typeof LATE> {
-  const timer = new AbortController();
-  const late = sleep(Math.max(0, deadline - Date.now()), undefined, { signal: timer.signal }).then(
-    (): typeof LATE => LATE,
-    (): typeof LATE => LATE,
-  );
-  return Promise.race([result, late]).finally(() => timer.abort());
 }
