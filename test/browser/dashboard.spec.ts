@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page, Route } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EmulatedNode } from '../../src/emulator/emulated-node.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
@@ -210,6 +210,31 @@ describe.skipIf(!hasTool(CHROMIUM, 'the dashboard in a browser'))(
       await dialog('Job').getByText(id).waitFor();
       await open('#/jobs?job=00000000-0000-7000-8000-000000000000');
       await seen('There is no job 00000000-0000-7000-8000-000000000000');
+    });
+
+    it('drops an answer that comes after the next question', async () => {
+      const held: Route[] = [];
+      let isHolding = true;
+      const hold = async (route: Route): Promise<void> => {
+        if (isHolding) held.push(route);
+        else await route.continue();
+      };
+      const table = (of: string) => page.getByRole('table', { name: `Nodes for ${of}` });
+      await page.route(/explain\?container=slow/, hold);
+      await open('#/explain?container=slow');
+      await waitUntil('the first question was asked', () => held.length > 0);
+      await open('#/explain?container=echo');
+      await table('echo').waitFor();
+      await page.route(/explain\?container=echo/, hold);
+      const late = page.waitForResponse(/container=slow/);
+      await held[0]?.continue();
+      await (await late).finished();
+      await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 200)));
+      await table('echo').waitFor();
+      expect(await table('slow').count()).toBe(0);
+      isHolding = false;
+      await Promise.all(held.slice(1).map((route) => route.continue()));
+      await page.unrouteAll();
     });
 
     it('is used on a small screen and in the dark', async () => {

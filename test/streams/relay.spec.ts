@@ -126,9 +126,8 @@ describe('a stream that breaks after output has gone out', () => {
 
   it('is cut when the node does not say how it ended, and the collector finds out', async () => {
     await start();
-    const caller = stream({ count: 10, size: 4, interval_ms: 50 });
-    await waitUntil('output', () => caller.output.length > 0);
     await node().faults.set({ error500Html: { method: 'GET', path: '/api/jobs', times: 6 } });
+    const caller = stream({ count: 10, size: 4, interval_ms: 50 });
     expect(await caller.ended).toBe(false);
     expect(caller.output).toBe('stre'.repeat(10));
     expect(await outcome(caller.id)).toMatchObject({ status: 'success', story: ['0 succeeded'] });

@@ -40,18 +40,27 @@ export class TestPostgres {
     // The first one starts all others, so with it at rest there will be no more of them.
     process.kill(pid, 'SIGSTOP');
     this.frozen = [pid, ...(await childrenOf(pid))];
-    for (const each of this.frozen) process.kill(each, 'SIGSTOP');
+    for (const each of this.frozen) signal(each, 'SIGSTOP');
   }
 
   /** Ends what `freeze` began; safe at any time. */
   thaw(): void {
-    for (const pid of this.frozen.splice(0).toReversed()) process.kill(pid, 'SIGCONT');
+    for (const pid of this.frozen.splice(0).toReversed()) signal(pid, 'SIGCONT');
   }
 
   async stop(): Promise<void> {
     this.thaw();
     await this.server.stop('immediate');
     await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** To a process that may have ended meanwhile. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

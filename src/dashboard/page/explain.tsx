@@ -1,6 +1,6 @@
 import type { TargetedSubmitEvent } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { messageOf } from './api.js';
+import { useAnswer } from './answer.js';
 import { textOf } from './form-text.js';
 import { formatDuration, formatNumber } from './format.js';
 import type { ViewProps } from './frame.js';
@@ -13,20 +13,14 @@ const PAGE = 50;
 /** Why jobs for these containers wait, or where the next one goes: each node with its reason. */
 export function ExplainView({ api, live, query }: ViewProps & { readonly query: URLSearchParams }) {
   const wanted = query.get('container') ?? '';
-  const [answer, setAnswer] = useState<Explanation>();
-  const [problem, setProblem] = useState<string>();
+  const containers = containersOf(wanted);
+  const question = JSON.stringify(containers);
+  const { answer, problem, isPending, reload } = useAnswer(question, () =>
+    api.get<Explanation>('explain', { container: containers }),
+  );
   useEffect(() => {
-    const containers = containersOf(wanted);
-    if (containers.length === 0) return setAnswer(undefined);
-    api.get<Explanation>('explain', { container: containers }).then(
-      (found) => {
-        setAnswer(found);
-        setProblem(undefined);
-      },
-      (error: unknown) => setProblem(messageOf(error)),
-    );
-    return undefined;
-  }, [api, wanted, live.tick]);
+    if (containers.length > 0) void reload();
+  }, [question, live.tick]);
   const known = [...new Set(live.nodes.flatMap((node) => node.containers))].sort();
   const submit = (event: TargetedSubmitEvent<HTMLFormElement>): void => {
     event.preventDefault();
@@ -65,13 +59,13 @@ export function ExplainView({ api, live, query }: ViewProps & { readonly query: 
           {problem}
         </p>
       )}
-      {answer === undefined ? (
+      {answer === undefined || containers.length === 0 ? (
         <p class="empty">
           Name a container to see, for each node, whether it may have such a job now or why not, and what is
           expected.
         </p>
       ) : (
-        <Answer answer={answer} />
+        <ExplanationTable explanation={answer} isPending={isPending} />
       )}
     </section>
   );
@@ -84,8 +78,9 @@ function containersOf(text: string): string[] {
     .filter((one) => one !== '');
 }
 
-function Answer({ answer }: { readonly answer: Explanation }) {
-  const { choice, waiting, nodes } = answer;
+function ExplanationTable(props: { readonly explanation: Explanation; readonly isPending: boolean }) {
+  const { explanation, isPending } = props;
+  const { choice, waiting, nodes } = explanation;
   const [page, setPage] = useState(0);
   const pages = Math.max(1, Math.ceil(nodes.length / PAGE));
   const current = Math.min(page, pages - 1);
@@ -99,9 +94,9 @@ function Answer({ answer }: { readonly answer: Explanation }) {
           ? '; none waits now.'
           : `; ${formatNumber(others)} ${others === 1 ? 'waits' : 'wait'} now.`}
       </p>
-      <div class="table-frame">
+      <div class="table-frame" aria-busy={isPending}>
         <table class="cards explain">
-          <caption class="hidden">Nodes for {answer.containers.join(', ')}</caption>
+          <caption class="hidden">Nodes for {explanation.containers.join(', ')}</caption>
           <thead>
             <tr>
               {['Node', 'May have it', 'Expected', 'In flight', 'Slots', 'Window', 'Of others', 'Budget'].map(

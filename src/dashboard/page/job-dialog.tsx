@@ -1,6 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { messageOf } from './api.js';
+import { useAnswer } from './answer.js';
 import { Confirm, Dialog } from './dialog.js';
 import { formatBytes, formatExact } from './format.js';
 import type { ViewProps } from './frame.js';
@@ -14,25 +14,17 @@ export function JobDialog(
   props: ViewProps & { readonly id: string; readonly onClose: () => void; readonly onChanged: () => void },
 ) {
   const { api, live, act, id, onClose, onChanged } = props;
-  const [job, setJob] = useState<JobDetail>();
-  const [problem, setProblem] = useState<string>();
+  const { answer: job, problem, reload, put } = useAnswer(id, () => api.get<JobDetail>(`jobs/${id}`));
   const [isCancelling, setCancelling] = useState(false);
   const hasEnded = job !== undefined && job.finishedAt !== null;
   const endedNow = live.ended.includes(id);
   useEffect(() => {
-    if (hasEnded && !endedNow) return;
-    api.get<JobDetail>(`jobs/${id}`).then(
-      (found) => {
-        setJob(found);
-        setProblem(undefined);
-      },
-      (error: unknown) => setProblem(messageOf(error)),
-    );
-  }, [api, id, hasEnded, endedNow, live.tick]);
+    if (!hasEnded || endedNow) void reload();
+  }, [id, hasEnded, endedNow, live.tick]);
 
   const change = (action: 'retry' | 'cancel', done: string): Promise<boolean> =>
     act(async () => {
-      setJob(await api.send<JobDetail>('POST', `jobs/${id}/${action}`));
+      put(await api.send<JobDetail>('POST', `jobs/${id}/${action}`));
       onChanged();
     }, done);
 

@@ -1,6 +1,6 @@
 import type { TargetedSubmitEvent } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
-import { messageOf } from './api.js';
+import { useEffect, useState } from 'preact/hooks';
+import { useAnswer, type Answer } from './answer.js';
 import { Confirm } from './dialog.js';
 import { textOf } from './form-text.js';
 import { formatDuration, formatNumber } from './format.js';
@@ -28,7 +28,7 @@ export function JobsView(props: ViewProps & { readonly query: URLSearchParams })
   const [trail, setTrail] = useState<readonly string[]>([]);
   const [isRetrying, setRetrying] = useState(false);
   useEffect(() => setTrail([]), [filterKey]);
-  const { page, problem, reload } = useJobs(props, filter, trail.at(-1));
+  const { answer: page, problem, isPending, reload } = useJobs(props, filter, trail.at(-1));
   const cursor = page?.cursor ?? undefined;
   const show = (job: string | undefined): void => {
     location.hash = hrefOf('jobs', { ...filter, job });
@@ -51,7 +51,7 @@ export function JobsView(props: ViewProps & { readonly query: URLSearchParams })
           {problem}
         </p>
       )}
-      <JobTable page={page} filter={filter} />
+      <JobTable page={page} filter={filter} isPending={isPending} />
       {(trail.length > 0 || cursor !== undefined) && (
         <Paging
           label="Pages of jobs"
@@ -96,27 +96,11 @@ function filterOf(query: URLSearchParams): Filter {
 }
 
 /** A page of jobs; the first page is looked at again with each sample. */
-function useJobs({ api, live }: ViewProps, filter: Filter, cursor: string | undefined) {
-  const [page, setPage] = useState<JobPage>();
-  const [problem, setProblem] = useState<string>();
-  const wanted = useRef('');
-  const key = JSON.stringify([filter, cursor]);
-  const reload = async (): Promise<void> => {
-    try {
-      const found = await api.get<JobPage>('jobs', { ...filter, cursor, limit: PAGE });
-      // An answer to an earlier question may come later.
-      if (wanted.current !== key) return;
-      setPage(found);
-      setProblem(undefined);
-    } catch (error) {
-      if (wanted.current === key) setProblem(messageOf(error));
-    }
-  };
-  useEffect(() => {
-    wanted.current = key;
-    void reload();
-  }, [key, cursor === undefined ? live.tick : -1]);
-  return { page, problem, reload };
+function useJobs({ api, live }: ViewProps, filter: Filter, cursor: string | undefined): Answer<JobPage> {
+  const question = JSON.stringify([filter, cursor]);
+  const jobs = useAnswer(question, () => api.get<JobPage>('jobs', { ...filter, cursor, limit: PAGE }));
+  useEffect(() => void jobs.reload(), [question, cursor === undefined ? live.tick : -1]);
+  return jobs;
 }
 
 function IdSearch({ onFound }: { readonly onFound: (id: string) => void }) {
@@ -200,11 +184,16 @@ function FilterForm({ filter, nodes }: { readonly filter: Filter; readonly nodes
   );
 }
 
-function JobTable({ page, filter }: { readonly page: JobPage | undefined; readonly filter: Filter }) {
-  if (page === undefined) return <p class="loading">Loading …</p>;
+function JobTable(props: {
+  readonly page: JobPage | undefined;
+  readonly filter: Filter;
+  readonly isPending: boolean;
+}) {
+  const { page, filter, isPending } = props;
+  if (page === undefined) return isPending ? <p class="loading">Loading …</p> : null;
   const isFiltered = Object.keys(filter).length > 0;
   return (
-    <div class="table-frame">
+    <div class="table-frame" aria-busy={isPending}>
       <table class="cards jobs">
         <caption class="hidden">Jobs, newest first</caption>
         <thead>

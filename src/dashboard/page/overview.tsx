@@ -1,9 +1,10 @@
 import { useEffect, useState } from 'preact/hooks';
+import { useAnswer } from './answer.js';
 import { Charts } from './charts.js';
 import type { ViewProps } from './frame.js';
 import type { LiveFeed } from './live.js';
 import { NodesPanel } from './nodes.js';
-import type { Columns, Stats } from './shapes.js';
+import type { Stats } from './shapes.js';
 
 /** How often the history of a day is asked for: its spans are minutes. */
 const DAY_INTERVAL_MS = 30_000;
@@ -12,19 +13,15 @@ const DAY_INTERVAL_MS = 30_000;
 export function Overview(props: ViewProps & { readonly feed: LiveFeed }) {
   const { api, live } = props;
   const [isDay, setDay] = useState(false);
-  const [day, setDayHistory] = useState<Columns>();
+  const day = useAnswer('24h', () => api.get<Stats>('stats', { history: '24h' }));
+  // After a start the history is made up behind; until then there is none.
+  const isSampled = live.totals !== undefined && live.totals.at !== null;
   useEffect(() => {
     if (!isDay) return undefined;
-    const load = (): void =>
-      void api.get<Stats>('stats', { history: '24h' }).then(
-        ({ history }) => setDayHistory(history),
-        // The banner tells of a gateway that is away.
-        () => undefined,
-      );
-    load();
-    const timer = setInterval(load, DAY_INTERVAL_MS);
+    void day.reload();
+    const timer = setInterval(() => void day.reload(), DAY_INTERVAL_MS);
     return () => clearInterval(timer);
-  }, [api, isDay]);
+  }, [isDay, isSampled]);
   return (
     <>
       <section aria-labelledby="load-title">
@@ -39,7 +36,7 @@ export function Overview(props: ViewProps & { readonly feed: LiveFeed }) {
             </button>
           </div>
         </div>
-        <Charts history={isDay ? day : live.history} totals={live.totals} isDay={isDay} />
+        <Charts history={isDay ? day.answer?.history : live.history} totals={live.totals} isDay={isDay} />
       </section>
       <NodesPanel {...props} />
     </>
