@@ -33,7 +33,7 @@ export function nodeView(node: FleetNode, scheduler: Scheduler): NodeView {
 
 /** What a list of nodes needs of one, and little more: it is sent again whenever it changes. */
 export function nodeRow(node: FleetNode, scheduler: Scheduler): Row {
-  const { id, url, name, state, source, weight, maxInFlight } = node.config;
+  const { id, url, name, state, source, approved, weight, maxInFlight } = node.config;
   const { lastError, inFlight, foreign, slots, starting, speed, serviceMs, budget } = statusOf(
     node,
     scheduler,
@@ -45,6 +45,7 @@ export function nodeRow(node: FleetNode, scheduler: Scheduler): Row {
     name,
     state,
     source,
+    approved,
     weight,
     maxInFlight,
     health: node.health,

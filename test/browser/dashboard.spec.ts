@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, BrowserContext, Page, Route } from 'playwright-core';
@@ -8,6 +11,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { GatewayProcess } from '../support/gateway-process.js';
 import { json, send } from '../support/http.js';
 import { hasTool } from '../support/requirements.js';
+import { StreamCaller } from '../support/stream-caller.js';
 import { waitUntil } from '../support/wait.js';
 import {
   accessibilityFaults,
@@ -30,6 +34,10 @@ describe.skipIf(!hasTool(CHROMIUM, 'the dashboard in a browser'))(
     let database: TestDatabase;
     let gateway: GatewayProcess;
     let node: EmulatedNode;
+    let stranger: EmulatedNode;
+    /** Ports of the nodes that the explorer names. */
+    let announced: number[];
+    let explorer: Server;
     let browser: Browser;
     let context: BrowserContext;
     let page: Page;
@@ -40,14 +48,23 @@ describe.skipIf(!hasTool(CHROMIUM, 'the dashboard in a browser'))(
       DATA_DIR: dataDir,
       ADMIN_TOKEN: TOKEN,
       PROBE_INTERVAL_MS: '200',
+      NODE_EXPLORER_URL: `http://127.0.0.1:${(explorer.address() as AddressInfo).port}`,
+      EXPLORER_INTERVAL_MS: '200',
       SHUTDOWN_BUDGET_MS: '500',
     });
 
     beforeAll(async () => {
       dataDir = await mkdtemp(join(tmpdir(), 'infernet-gateway-browser-'));
       database = await createTestDatabase();
+      announced = [];
+      explorer = createServer((_, response) => {
+        const data = announced.map((port) => ({ ip: '127.0.0.1', port }));
+        response.end(JSON.stringify({ data }));
+      }).listen(0, '127.0.0.1');
+      await once(explorer, 'listening');
       gateway = await GatewayProcess.start(settings());
       node = await EmulatedNode.start({ name: 'oslo', rateLimit: false, slots: 2 });
+      stranger = await EmulatedNode.start({ rateLimit: false });
       browser = await startBrowser();
       context = await browser.newContext({ viewport: { width: 1_600, height: 1_000 } });
       context.setDefaultTimeout(PATIENCE_MS);
@@ -58,7 +75,9 @@ describe.skipIf(!hasTool(CHROMIUM, 'the dashboard in a browser'))(
     afterAll(async () => {
       await browser?.close();
       await gateway?.kill();
-      await node?.stop();
+      await Promise.all([node?.stop(), stranger?.stop()]);
+      explorer?.closeAllConnections();
+      explorer?.close();
       await database?.drop();
       await rm(dataDir, { recursive: true, force: true });
     });
@@ -146,6 +165,17 @@ describe.skipIf(!hasTool(CHROMIUM, 'the dashboard in a browser'))(
       await seen('No job fits the filter.');
     });
 
+    it('filters nodes by container after one was acted upon', async () => {
+      await page.getByRole('link', { name: 'Overview' }).click();
+      const filter = page.getByLabel('Filter nodes');
+      await filter.fill('echo');
+      await row('oslo').getByText('draining').waitFor();
+      await filter.fill('no-such-container');
+      await seen('No node fits the filter.');
+      await filter.fill('');
+      await row('oslo').waitFor();
+    });
+
     it('resumes a node, and changes its weight and cap', async () => {
       await page.getByRole('link', { name: 'Overview' }).click();
       await button('Resume oslo').click();
@@ -196,6 +226,61 @@ describe.skipIf(!hasTool(CHROMIUM, 'the dashboard in a browser'))(
         const { attempts, state } = await admin<{ attempts: unknown[]; state: string }>(`/jobs/${id}`);
         return attempts.length === 3 && state === 'failed';
       });
+    });
+
+    it('offers no retry of a stream, which nobody would hear', async () => {
+      const caller = StreamCaller.start(gateway.url, ['always-fails'], {});
+      await caller.ended;
+      await open('#/jobs?container=always-fails');
+      const id = await waitUntil('the stream is known', async () => {
+        const { jobs } = await admin<{ jobs: { id: string; kind: string; state: string }[] }>('/jobs');
+        return jobs.find(({ kind, state }) => kind === 'stream' && state === 'failed')?.id;
+      });
+      await open(`#/jobs?job=${id}`);
+      await dialog('Job').getByText('Attempt 1: failed on oslo').first().waitFor();
+      expect(await dialog('Job').getByRole('button', { name: 'Retry' }).count()).toBe(0);
+      await page.keyboard.press('Escape');
+      await dialog('Job').waitFor({ state: 'detached' });
+    });
+
+    it('keeps the focus and what is typed while jobs are filtered', async () => {
+      await open('#/jobs');
+      await page.getByLabel('Container').click();
+      await page.keyboard.type('always-fails');
+      await page.keyboard.press('Tab');
+      await page.waitForURL(/container=always-fails/);
+      await page.keyboard.type('nobody');
+      expect(await page.getByLabel('Caller').inputValue()).toBe('nobody');
+      await page.keyboard.press('Enter');
+      await seen('No job fits the filter.');
+      await page.getByRole('link', { name: 'Clear' }).click();
+      await page.waitForURL(/#\/jobs$/);
+      await page.waitForFunction(
+        () => document.querySelector<HTMLInputElement>('input[name="container"]')?.value === '',
+      );
+      await open('#/explain');
+      await page.getByLabel('Containers').click();
+      await page.keyboard.type('echo');
+      await page.keyboard.press('Enter');
+      await page.getByRole('table', { name: 'Nodes for echo' }).waitFor();
+      await page.keyboard.type('-two');
+      expect(await page.getByLabel('Containers').inputValue()).toBe('echo-two');
+    });
+
+    it('keeps a form whose text is selected beyond its edge', async () => {
+      await page.getByRole('link', { name: 'Overview' }).click();
+      await button('Edit oslo').click();
+      const form = dialog('Edit oslo');
+      const field = await form.getByLabel('Address').boundingBox();
+      const edge = await form.boundingBox();
+      if (field === null || edge === null) throw new Error('the form has no place');
+      await page.mouse.move(field.x + 20, field.y + field.height / 2);
+      await page.mouse.down();
+      await page.mouse.move(edge.x - 20, field.y + field.height / 2);
+      await page.mouse.up();
+      expect(await form.getByLabel('Address').isVisible()).toBe(true);
+      await page.mouse.click(edge.x - 20, field.y);
+      await form.waitFor({ state: 'detached' });
     });
 
     it('finds a job by its id', async () => {
@@ -259,6 +344,11 @@ describe.skipIf(!hasTool(CHROMIUM, 'the dashboard in a browser'))(
       await seen('No connection to the gateway.');
       await button('Drain oslo').click();
       await seen('The gateway does not answer');
+      await button('Remove oslo').click();
+      const ask = dialog('Remove oslo?');
+      await ask.getByRole('button', { name: 'Remove' }).click();
+      await ask.getByRole('alert').getByText('The gateway does not answer').waitFor();
+      await ask.getByRole('button', { name: 'Keep' }).click();
       gateway = await GatewayProcess.start({ ...settings(), PORT: port });
       await page.getByText('No connection to the gateway.').waitFor({ state: 'detached' });
       // Ten minutes and a node that another process knew.
@@ -274,6 +364,15 @@ describe.skipIf(!hasTool(CHROMIUM, 'the dashboard in a browser'))(
       await ask.getByLabel('Remove it now, and give its jobs to other nodes').check();
       await ask.getByRole('button', { name: 'Remove' }).click();
       await seen('No nodes yet');
+    });
+
+    it('approves a stranger that an explorer names', async () => {
+      announced = [stranger.port];
+      const name = `127.0.0.1:${stranger.port}`;
+      await row(name).getByText('waits for approval').waitFor();
+      await button(`Approve ${name}`).click();
+      await row(name).getByText('up', { exact: true }).waitFor();
+      await seen(`${name} is approved`);
     });
 
     it('signs out, and asks again when the token is not accepted any more', async () => {

@@ -1,5 +1,7 @@
 import type { ComponentChildren } from 'preact';
-import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useId, useLayoutEffect, useRef } from 'preact/hooks';
+import { useAction } from './action.js';
+import { Problem } from './problem.js';
 
 /** A modal dialog: the rest of the page is inert, Escape closes, and the focus goes back to where it was. */
 export function Dialog(props: {
@@ -10,6 +12,8 @@ export function Dialog(props: {
 }) {
   const { title, onClose, children, wide } = props;
   const dialog = useRef<HTMLDialogElement>(null);
+  /** Whether the pointer went down beside the dialog: text that is selected beyond its edge must not close it. */
+  const isPressedBeside = useRef(false);
   const titleId = useId();
   useLayoutEffect(() => {
     const before = document.activeElement;
@@ -29,8 +33,11 @@ export function Dialog(props: {
         event.preventDefault();
         onClose();
       }}
+      onPointerDown={(event) => {
+        isPressedBeside.current = event.target === dialog.current;
+      }}
       onClick={(event) => {
-        if (event.target === dialog.current) onClose();
+        if (event.target === dialog.current && isPressedBeside.current) onClose();
       }}
     >
       <div class="dialog-body">
@@ -51,19 +58,18 @@ export function Confirm(props: {
   readonly title: string;
   readonly action: string;
   readonly onClose: () => void;
-  /** @returns whether it went well, which closes the dialog */
-  readonly onConfirm: () => Promise<boolean>;
+  /** When it went well the dialog closes, else it says why not. */
+  readonly onConfirm: () => Promise<unknown>;
   readonly children: ComponentChildren;
 }) {
-  const [isBusy, setBusy] = useState(false);
+  const { problem, isBusy, run } = useAction();
   const confirm = async (): Promise<void> => {
-    setBusy(true);
-    if (await props.onConfirm()) props.onClose();
-    else setBusy(false);
+    if (await run(props.onConfirm)) props.onClose();
   };
   return (
     <Dialog title={props.title} onClose={props.onClose}>
       {props.children}
+      <Problem text={problem} />
       <footer>
         <button type="button" autofocus onClick={props.onClose}>
           Keep

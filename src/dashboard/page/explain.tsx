@@ -5,8 +5,10 @@ import { textOf } from './form-text.js';
 import { formatDuration, formatNumber } from './format.js';
 import type { ViewProps } from './frame.js';
 import { Paging } from './paging.js';
+import { Problem } from './problem.js';
 import { hrefOf } from './route.js';
 import type { ExplainedNode, Explanation } from './shapes.js';
+import { TextField } from './text-field.js';
 
 const PAGE = 50;
 
@@ -36,11 +38,10 @@ export function ExplainView({ api, live, query }: ViewProps & { readonly query: 
       <form class="filters" onSubmit={submit}>
         <label>
           Containers
-          <input
-            key={wanted}
+          <TextField
             name="container"
             list="explain-containers"
-            defaultValue={wanted}
+            value={wanted}
             placeholder="a container, or a chain: a,b"
             required
           />
@@ -54,11 +55,7 @@ export function ExplainView({ api, live, query }: ViewProps & { readonly query: 
           Explain
         </button>
       </form>
-      {problem !== undefined && (
-        <p class="problem" role="alert">
-          {problem}
-        </p>
-      )}
+      <Problem text={problem} />
       {answer === undefined || containers.length === 0 ? (
         <p class="empty">
           Name a container to see, for each node, whether it may have such a job now or why not, and what is

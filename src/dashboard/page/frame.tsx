@@ -11,8 +11,10 @@ import { Time } from './time.js';
 export interface ViewProps {
   readonly api: Api;
   readonly live: LiveState;
-  /** Carries an action out and says how it went; @returns whether it went well */
-  readonly act: (action: () => Promise<unknown>, done: string) => Promise<boolean>;
+  /** Says what was done. */
+  readonly tell: (done: string) => void;
+  /** Carries an action of the page out and says how it went. Dialogs say themselves what went wrong: `useAction`. */
+  readonly act: (action: () => Promise<unknown>, done: string) => Promise<void>;
 }
 
 interface Notice {
@@ -43,18 +45,17 @@ export function Frame(props: {
     return () => clearTimeout(timer);
   }, [notice]);
 
-  const act = useCallback(async (action: () => Promise<unknown>, done: string): Promise<boolean> => {
+  const tell = useCallback((text: string): void => setNotice({ text, isProblem: false }), []);
+  const act = useCallback(async (action: () => Promise<unknown>, done: string): Promise<void> => {
     try {
       await action();
-      setNotice({ text: done, isProblem: false });
-      return true;
+      tell(done);
     } catch (error) {
       setNotice({ text: messageOf(error), isProblem: true });
-      return false;
     }
   }, []);
 
-  const view: ViewProps = { api, live, act };
+  const view: ViewProps = { api, live, tell, act };
   return (
     <>
       <a class="skip" href="#main" onClick={skipToMain}>

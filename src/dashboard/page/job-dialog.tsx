@@ -1,10 +1,12 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
+import { useAction } from './action.js';
 import { useAnswer } from './answer.js';
 import { Confirm, Dialog } from './dialog.js';
 import { formatBytes, formatExact } from './format.js';
 import type { ViewProps } from './frame.js';
 import { hrefOf } from './route.js';
+import { Problem } from './problem.js';
 import type { JobDetail } from './shapes.js';
 import { StateBadge } from './state-badge.js';
 import { Time } from './time.js';
@@ -13,8 +15,10 @@ import { Time } from './time.js';
 export function JobDialog(
   props: ViewProps & { readonly id: string; readonly onClose: () => void; readonly onChanged: () => void },
 ) {
-  const { api, live, act, id, onClose, onChanged } = props;
+  const { api, live, id, onClose, onChanged } = props;
   const { answer: job, problem, reload, put } = useAnswer(id, () => api.get<JobDetail>(`jobs/${id}`));
+  const action = useAction();
+  const [done, setDone] = useState<string>();
   const [isCancelling, setCancelling] = useState(false);
   const hasEnded = job !== undefined && job.finishedAt !== null;
   const endedNow = live.ended.includes(id);
@@ -22,20 +26,17 @@ export function JobDialog(
     if (!hasEnded || endedNow) void reload();
   }, [id, hasEnded, endedNow, live.tick]);
 
-  const change = (action: 'retry' | 'cancel', done: string): Promise<boolean> =>
-    act(async () => {
-      put(await api.send<JobDetail>('POST', `jobs/${id}/${action}`));
-      onChanged();
-    }, done);
+  const change = async (how: 'retry' | 'cancel', doneText: string): Promise<void> => {
+    put(await api.send<JobDetail>('POST', `jobs/${id}/${how}`));
+    setDone(doneText);
+    onChanged();
+  };
 
   return (
     <Dialog title="Job" wide onClose={onClose}>
       <p class="mono job-id">{id}</p>
-      {problem !== undefined && (
-        <p class="problem" role="alert">
-          {problem}
-        </p>
-      )}
+      <Problem text={problem ?? action.problem} />
+      <div role="status">{done}</div>
       {job === undefined && problem === undefined && <p class="loading">Loading …</p>}
       {job !== undefined && (
         <>
@@ -58,11 +59,12 @@ export function JobDialog(
                 Why does it wait?
               </a>
             )}
-            {(job.state === 'failed' || job.state === 'cancelled') && (
+            {canRetry(job) && (
               <button
                 type="button"
                 class="primary"
-                onClick={() => void change('retry', 'The job starts anew')}
+                disabled={action.isBusy}
+                onClick={() => void action.run(() => change('retry', 'The job starts anew.'))}
               >
                 Retry
               </button>
@@ -80,13 +82,18 @@ export function JobDialog(
           title="Cancel this job?"
           action="Cancel the job"
           onClose={() => setCancelling(false)}
-          onConfirm={() => change('cancel', 'The job is cancelled')}
+          onConfirm={() => change('cancel', 'The job is cancelled.')}
         >
           <p>Its caller gets a failure. A node that has it runs on, and its result is ignored.</p>
         </Confirm>
       )}
     </Dialog>
   );
+}
+
+/** A stream is not run again: nobody listens any more. */
+function canRetry({ kind, state }: JobDetail): boolean {
+  return kind === 'job' && (state === 'failed' || state === 'cancelled');
 }
 
 function Facts({ job }: { readonly job: JobDetail }) {

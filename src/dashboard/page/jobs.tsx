@@ -7,9 +7,11 @@ import { formatDuration, formatNumber } from './format.js';
 import type { ViewProps } from './frame.js';
 import { JobDialog } from './job-dialog.js';
 import { Paging } from './paging.js';
+import { Problem } from './problem.js';
 import { hrefOf } from './route.js';
 import { JOB_STATES, type JobPage, type JobRow, type NodeRow } from './shapes.js';
 import { StateBadge } from './state-badge.js';
+import { TextField } from './text-field.js';
 import { Time } from './time.js';
 
 const PAGE = '50';
@@ -20,7 +22,7 @@ type Filter = Readonly<Partial<Record<(typeof FILTERS)[number], string>>>;
 
 /** Jobs, newest first, with filters and search by id. The open job is part of the address. */
 export function JobsView(props: ViewProps & { readonly query: URLSearchParams }) {
-  const { api, live, act, query } = props;
+  const { api, live, tell, query } = props;
   const filter = filterOf(query);
   const filterKey = JSON.stringify(filter);
   const open = query.get('job');
@@ -45,12 +47,8 @@ export function JobsView(props: ViewProps & { readonly query: URLSearchParams })
           </button>
         )}
       </div>
-      <FilterForm key={filterKey} filter={filter} nodes={live.nodes} />
-      {problem !== undefined && (
-        <p class="problem" role="alert">
-          {problem}
-        </p>
-      )}
+      <FilterForm filter={filter} nodes={live.nodes} />
+      <Problem text={problem} />
       <JobTable page={page} filter={filter} isPending={isPending} />
       {(trail.length > 0 || cursor !== undefined) && (
         <Paging
@@ -76,15 +74,17 @@ export function JobsView(props: ViewProps & { readonly query: URLSearchParams })
           title="Retry all failed jobs that match?"
           action="Retry all"
           onClose={() => setRetrying(false)}
-          onConfirm={() =>
-            act(async () => {
-              const { status: _, ...wanted } = filter;
-              await api.send('POST', 'jobs/retry', wanted);
-              await reload();
-            }, 'The jobs that failed start anew')
-          }
+          onConfirm={async () => {
+            const { status: _, ...wanted } = filter;
+            const { retried } = await api.send<{ retried: number }>('POST', 'jobs/retry', wanted);
+            tell(retried === 1 ? 'One job starts anew' : `${formatNumber(retried)} jobs start anew`);
+            await reload();
+          }}
         >
-          <p>Each starts anew and may run a second time. Their former results stay in their timelines.</p>
+          <p>
+            Each but streams starts anew and may run a second time. Their former results stay in their
+            timelines.
+          </p>
         </Confirm>
       )}
     </section>
@@ -115,11 +115,7 @@ function IdSearch({ onFound }: { readonly onFound: (id: string) => void }) {
     <form class="search" role="search" onSubmit={submit}>
       <input name="id" type="search" aria-label="Find a job by its id" placeholder="Find a job by its id" />
       <button type="submit">Find</button>
-      {problem !== undefined && (
-        <span class="problem" role="alert">
-          {problem}
-        </span>
-      )}
+      <Problem text={problem} />
     </form>
   );
 }
@@ -161,10 +157,10 @@ function FilterForm({ filter, nodes }: { readonly filter: Filter; readonly nodes
       </label>
       <label>
         Container
-        <input
+        <TextField
           name="container"
           list="known-containers"
-          defaultValue={filter.container ?? ''}
+          value={filter.container ?? ''}
           placeholder="all"
         />
         <datalist id="known-containers">
@@ -175,7 +171,7 @@ function FilterForm({ filter, nodes }: { readonly filter: Filter; readonly nodes
       </label>
       <label>
         Caller
-        <input name="caller" defaultValue={filter.caller ?? ''} placeholder="all" />
+        <TextField name="caller" value={filter.caller ?? ''} placeholder="all" />
       </label>
       <a href={hrefOf('jobs')} class={Object.keys(filter).length === 0 ? 'clear unused' : 'clear'}>
         Clear

@@ -1,6 +1,6 @@
 import type { Api } from './api.js';
 import { extended, NO_HISTORY } from './columns.js';
-import type { Columns, NodeRow, Stats, Totals } from './shapes.js';
+import type { Columns, NodeDetail, NodeRow, Stats, Totals } from './shapes.js';
 import { EventParser, type ServerEvent } from './sse.js';
 
 /** What the page knows of the gateway right now. A new object whenever something changes. */
@@ -64,12 +64,10 @@ export class LiveFeed {
   }
 
   /** The answer to an action on a node, which comes before the stream tells of it. */
-  nodeChanged(node: Pick<NodeRow, 'id'> & Partial<NodeRow>): void {
-    const known = this.state.nodes.find(({ id }) => id === node.id);
-    if (known === undefined) return;
-    const members = Object.keys(known) as (keyof NodeRow)[];
-    const news = Object.fromEntries(members.filter((name) => name in node).map((name) => [name, node[name]]));
-    this.applyNodes({ changed: [{ ...news, id: node.id }], removed: [] });
+  nodeChanged({ id, url, name, state, approved, weight, maxInFlight, health, lastError }: NodeDetail): void {
+    if (!this.state.nodes.some((node) => node.id === id)) return;
+    const news = { id, url, name, state, approved, weight, maxInFlight, health, lastError };
+    this.applyNodes({ changed: [news], removed: [] });
   }
 
   private async follow(): Promise<void> {

@@ -1,36 +1,31 @@
 import type { TargetedSubmitEvent } from 'preact';
 import { useState } from 'preact/hooks';
-import { messageOf } from './api.js';
+import { useAction } from './action.js';
 import { Confirm, Dialog } from './dialog.js';
 import { textOf } from './form-text.js';
 import type { ViewProps } from './frame.js';
 import type { LiveFeed } from './live.js';
-import type { NodeRow } from './shapes.js';
+import { Problem } from './problem.js';
+import type { NodeDetail, NodeRow } from './shapes.js';
 
 type NodeDialogProps = ViewProps & { readonly feed: LiveFeed; readonly onClose: () => void };
 
 /** Registers a node, or changes one. */
 export function NodeForm(props: NodeDialogProps & { readonly node?: NodeRow }) {
-  const { api, act, feed, node, onClose } = props;
-  const [problem, setProblem] = useState<string>();
-  const [isBusy, setBusy] = useState(false);
+  const { api, tell, feed, node, onClose } = props;
+  const { problem, isBusy, run } = useAction();
 
   const submit = async (event: TargetedSubmitEvent<HTMLFormElement>): Promise<void> => {
     event.preventDefault();
     const wishes = wishesOf(event.currentTarget, node !== undefined);
-    setProblem(undefined);
-    setBusy(true);
-    try {
+    const isDone = await run(async () => {
       const changed = await (node === undefined
-        ? api.send<NodeRow>('POST', 'nodes', wishes)
-        : api.send<NodeRow>('PATCH', `nodes/${node.id}`, wishes));
+        ? api.send<NodeDetail>('POST', 'nodes', wishes)
+        : api.send<NodeDetail>('PATCH', `nodes/${node.id}`, wishes));
       feed.nodeChanged(changed);
-      await act(() => Promise.resolve(), doneText(node, changed));
-      onClose();
-    } catch (error) {
-      setProblem(messageOf(error));
-      setBusy(false);
-    }
+      tell(doneText(node, changed));
+    });
+    if (isDone) onClose();
   };
 
   return (
@@ -54,6 +49,7 @@ export function NodeForm(props: NodeDialogProps & { readonly node?: NodeRow }) {
             name="name"
             type="text"
             maxLength={200}
+            required={node !== undefined}
             placeholder="its host and port"
             defaultValue={node?.name}
           />
@@ -83,11 +79,7 @@ export function NodeForm(props: NodeDialogProps & { readonly node?: NodeRow }) {
           />
           <span class="hint">The most jobs on the node at a time.</span>
         </label>
-        {problem !== undefined && (
-          <p class="problem" role="alert">
-            {problem}
-          </p>
-        )}
+        <Problem text={problem} />
         <footer>
           <button type="button" onClick={onClose}>
             Cancel
@@ -112,22 +104,19 @@ function wishesOf(form: HTMLFormElement, isKnown: boolean): object {
   };
 }
 
-function doneText(before: NodeRow | undefined, { name, health }: NodeRow): string {
+function doneText(before: NodeRow | undefined, { name, health }: NodeDetail): string {
   if (before !== undefined) return `${name} is changed`;
   return health === 'up' ? `${name} is registered and up` : `${name} is registered, but does not answer yet`;
 }
 
 /** Asks whether a node should go, and what becomes of its jobs. */
-export function RemoveNode({ api, act, feed, node, onClose }: NodeDialogProps & { readonly node: NodeRow }) {
+export function RemoveNode({ api, tell, feed, node, onClose }: NodeDialogProps & { readonly node: NodeRow }) {
   const [isForced, setForced] = useState(false);
-  const remove = (): Promise<boolean> =>
-    act(
-      async () =>
-        feed.nodeChanged(
-          await api.send<NodeRow>('DELETE', `nodes/${node.id}${isForced ? '?force=true' : ''}`),
-        ),
-      isForced ? `${node.name} is removed` : `${node.name} goes once its jobs are done`,
-    );
+  const remove = async (): Promise<void> => {
+    const query = isForced ? '?force=true' : '';
+    feed.nodeChanged(await api.send<NodeDetail>('DELETE', `nodes/${node.id}${query}`));
+    tell(isForced ? `${node.name} is removed` : `${node.name} goes once its jobs are done`);
+  };
   return (
     <Confirm title={`Remove ${node.name}?`} action="Remove" onClose={onClose} onConfirm={remove}>
       <p>

@@ -8,6 +8,7 @@ const node = (name: string, more: Partial<NodeRow> = {}): NodeRow => ({
   name,
   state: 'active',
   source: 'admin',
+  approved: true,
   weight: 1,
   maxInFlight: null,
   health: 'up',

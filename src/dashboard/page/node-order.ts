@@ -14,7 +14,7 @@ export type NodeStatus = 'up' | 'down' | 'unknown' | 'draining' | 'removing' | '
 
 export function statusOf({ state, health, approved }: NodeRow): NodeStatus {
   if (state === 'removing' || state === 'draining') return state;
-  if (approved === false) return 'waits for approval';
+  if (!approved) return 'waits for approval';
   return health;
 }
 

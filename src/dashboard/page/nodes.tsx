@@ -14,7 +14,7 @@ import {
 } from './node-order.js';
 import { Paging } from './paging.js';
 import { hrefOf } from './route.js';
-import type { NodeRow } from './shapes.js';
+import type { NodeDetail, NodeRow } from './shapes.js';
 import { Time } from './time.js';
 
 const PAGE = 50;
@@ -46,7 +46,7 @@ export function NodesPanel(props: ViewProps & { readonly feed: LiveFeed }) {
   const close = (): void => setOpen(undefined);
   const change = (node: NodeRow, action: string, done: string): void =>
     void act(
-      async () => feed.nodeChanged(await api.send<NodeRow>('POST', `nodes/${node.id}/${action}`)),
+      async () => feed.nodeChanged(await api.send<NodeDetail>('POST', `nodes/${node.id}/${action}`)),
       `${node.name} ${done}`,
     );
 
@@ -234,7 +234,7 @@ function NodeLine(props: {
       </td>
       <td data-label="Actions">
         <div class="actions">
-          {node.approved === false && (
+          {!node.approved && (
             <button
               type="button"
               aria-label={`Approve ${node.name}`}

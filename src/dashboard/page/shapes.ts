@@ -6,6 +6,8 @@ export interface NodeRow {
   readonly name: string;
   readonly state: 'active' | 'draining' | 'removing' | 'removed';
   readonly source: string;
+  /** False for a node that gets no jobs before an operator approves it. */
+  readonly approved: boolean;
   readonly weight: number;
   readonly maxInFlight: number | null;
   readonly health: 'unknown' | 'up' | 'down';
@@ -18,9 +20,13 @@ export interface NodeRow {
   readonly serviceMs: number | null;
   readonly budget: Readonly<Record<string, Budget>>;
   readonly containers: readonly string[];
-  /** False for a node that gets no jobs before an operator approves it. */
-  readonly approved?: boolean;
 }
+
+/** A node in the answer to an action on it, as far as the page reads it. */
+export type NodeDetail = Pick<
+  NodeRow,
+  'id' | 'url' | 'name' | 'state' | 'approved' | 'weight' | 'maxInFlight' | 'health' | 'lastError'
+>;
 
 export interface Budget {
   readonly limit: number;
@@ -100,6 +106,7 @@ export interface JobPage {
 }
 
 export interface JobDetail extends JobRow {
+  readonly kind: 'job' | 'stream';
   readonly attempts: readonly unknown[];
   readonly results: readonly {
     readonly generation: number;
