@@ -74,10 +74,13 @@ export class RouterService {
    */
   async resourcesByAddress(modelId: string | undefined): Promise<Buffer> {
     const answers = await this.resources.byNode(modelId);
+    const live = new Set(this.live());
     return writeResources(
       answers.flatMap(([node, entries]): [string, Buffer][] => {
         const address = publicAddress(node.config);
-        return address === undefined ? [] : [[address, writeResources(entries).subarray(0, -1)]];
+        return address === undefined || !live.has(node)
+          ? []
+          : [[address, writeResources(entries).subarray(0, -1)]];
       }),
     );
   }

@@ -100,6 +100,7 @@ describe('a fleet', () => {
     await at(nodes, 1).faults.set({ refuse: true });
     await gateway.seen(at(registered, 1).id, 'down');
     expect(await ips('container=echo')).toEqual([addresses[2]]);
+    expect(Object.keys(json<object>(await gateway.send('/api/v1/resources')))).toEqual([addresses[2]]);
     await gateway.admin('PATCH', `/nodes/${at(registered, 2).id}`, { headers: { 'x-key': 'secret' } });
     expect(await ips('container=echo')).toEqual([]);
     expect(json(await gateway.send('/api/v1/resources'))).not.toHaveProperty([at(addresses, 2)]);
