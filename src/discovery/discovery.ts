@@ -3,6 +3,7 @@ import { Settings, SettingsError } from '../config/settings.js';
 import { GatewayError, messageOf } from '../errors.js';
 import type { NodeConfig } from '../nodes/node.js';
 import { normaliseNodeUrl } from '../nodes/node-url.js';
+import type { SourceChange } from '../nodes/nodes.repository.js';
 import { NodesService } from '../nodes/nodes.service.js';
 import { ExplorerSource } from './explorer-source.js';
 import { FileSource } from './file-source.js';
@@ -18,7 +19,8 @@ const RETRY_MS = 1_000;
  * as it was. Nodes that were registered by hand are left alone, and so are those of a source that is not configured, or gave
  * no usable list yet. Every replica does this; whoever comes second finds nothing to do.
  *
- * A stranger from an explorer gets no data of callers until an operator has approved it, unless EXPLORER_TRUST says so.
+ * A stranger from an explorer gets no data of callers until an operator has approved it, unless EXPLORER_TRUST says so. What
+ * operators have listed themselves is approved, and for as long as they list it.
  */
 @Injectable()
 export class Discovery {
@@ -76,23 +78,33 @@ export class Discovery {
     const removed = await this.nodes.lastRemoved(missing.map(({ url }) => url));
     for (const { url, source } of missing) await this.take(url, source, removed.get(url));
     for (const node of left) await this.nodes.leave(node);
-    for (const { node, source } of back) await this.nodes.comeBack(node, source);
-    for (const { node, source } of moved) await this.nodes.moveTo(node, source);
+    for (const { node, source } of back) await this.nodes.comeBack(node, this.changeTo(source, node));
+    for (const { node, source } of moved) await this.nodes.moveTo(node, this.changeTo(source, node));
     if (this.settings.explorerTrust) await this.nodes.approveAllOf('explorer');
   }
 
   private async take(url: string, source: ListedSource, before: NodeConfig | undefined): Promise<void> {
-    if (before !== undefined && before.leftFrom !== null) return this.nodes.comeBack(before, source);
+    if (before !== undefined && before.leftFrom !== null)
+      return this.nodes.comeBack(before, this.changeTo(source, before));
     // An operator has removed this one. A file is the operators' own word, an explorer is not.
     if (source === 'explorer' && before?.source === 'explorer') return;
     try {
-      const isApproved = source !== 'explorer' || this.settings.explorerTrust;
-      await this.nodes.register({ url }, source, isApproved);
+      await this.nodes.register({ url }, source, this.vouchesFor(source));
     } catch (error) {
       // Another replica with the same list was faster.
       if (!(error instanceof GatewayError) || error.code !== 'NODE_URL_TAKEN') throw error;
       await this.nodes.reload();
     }
+  }
+
+  /** The approval goes with the source that listed the node; where that is still the same one it stays as it is. */
+  private changeTo(source: ListedSource, { source: before }: NodeConfig): SourceChange {
+    return source === before ? { source } : { source, approved: this.vouchesFor(source) };
+  }
+
+  /** Whether the nodes of a source may have callers' data since an operator said so of them all. */
+  private vouchesFor(source: ListedSource): boolean {
+    return source !== 'explorer' || this.settings.explorerTrust;
   }
 
   private callRollSoon(delayMs: number): void {

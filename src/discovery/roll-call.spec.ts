@@ -49,6 +49,27 @@ it('only nodes of the given sources leave, and each once', () => {
   });
 });
 
+it('one whose own source says nothing moves to a more important one, and to no other', () => {
+  const registered = [
+    node('a', 'explorer', { approved: false }),
+    node('b', 'explorer', { state: 'removing', leftFrom: 'active' }),
+    node('c', 'env'),
+    node('d', 'file'),
+  ];
+  expect(rollCall(lists({ file: ['a', 'b', 'c'] }), registered.slice(0, 3))).toEqual({
+    missing: [],
+    left: [],
+    back: [{ node: registered[1], source: 'file' }],
+    moved: [{ node: registered[0], source: 'file' }],
+  });
+  expect(rollCall(lists({ explorer: ['c', 'd'] }), registered.slice(2))).toEqual({
+    missing: [],
+    left: [],
+    back: [],
+    moved: [],
+  });
+});
+
 it('one that is listed again comes back; one that another source lists moves there', () => {
   const registered = [
     node('back', 'file', { state: 'removing', leftFrom: 'draining' }),

@@ -1,7 +1,10 @@
 import type { NodeConfig } from '../nodes/node.js';
 
-/** Sources of nodes, those that come first own what several of them list. */
+/** Sources that list nodes; what several of them list belongs to the most important one. */
 export type ListedSource = Exclude<NodeConfig['source'], 'admin'>;
+
+/** The most important first: what operators say goes before what an explorer says. */
+const SOURCES: readonly ListedSource[] = ['env', 'file', 'explorer'];
 
 /** What to do so that the registered nodes are those that the sources list. */
 export interface RollCall {
@@ -16,22 +19,25 @@ export interface RollCall {
 }
 
 /**
- * Compares what the sources list with what is registered. Nodes that were registered by hand, or come from a source that
- * is not among these, are nobody's business here.
- * @param lists by source, the most important first
+ * Compares what the sources list with what is registered. Nodes that were registered by hand are nobody's business here, and
+ * one that comes from a source that is not among these only if a more important source lists it: NODES is among them only
+ * once, maybe before the explorer has answered.
  */
 export function rollCall(
   lists: ReadonlyMap<ListedSource, readonly string[]>,
   registered: readonly NodeConfig[],
 ): RollCall {
   const sourceOf = new Map<string, ListedSource>();
-  for (const [source, urls] of lists) {
-    for (const url of urls) if (!sourceOf.has(url)) sourceOf.set(url, source);
+  for (const source of SOURCES) {
+    for (const url of lists.get(source) ?? []) if (!sourceOf.has(url)) sourceOf.set(url, source);
   }
   const known = new Set(registered.map(({ url }) => url));
-  const ours = registered.flatMap((node) =>
-    node.source !== 'admin' && lists.has(node.source) ? [{ node, source: sourceOf.get(node.url) }] : [],
-  );
+  const ours = registered.flatMap((node) => {
+    if (node.source === 'admin') return [];
+    const source = sourceOf.get(node.url);
+    const isClaimed = source !== undefined && SOURCES.indexOf(source) < SOURCES.indexOf(node.source);
+    return isClaimed || lists.has(node.source) ? [{ node, source }] : [];
+  });
   const listed = ours.flatMap(({ node, source }) => (source === undefined ? [] : [{ node, source }]));
   return {
     missing: [...sourceOf].filter(([url]) => !known.has(url)).map(([url, source]) => ({ url, source })),

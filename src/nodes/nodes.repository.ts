@@ -18,6 +18,13 @@ export type NodeDraft = Omit<NodeConfig, 'id' | 'createdAt' | 'state' | 'leftFro
 /** What may change about a node. */
 export type NodeChange = Partial<Omit<NodeConfig, 'id' | 'createdAt'>>;
 
+/** The source that lists a node from now on, and whether that makes a difference to its approval. */
+export interface SourceChange {
+  readonly source: NodeConfig['source'];
+  /** Left out: as it was. */
+  readonly approved?: boolean;
+}
+
 @Injectable()
 export class NodesRepository {
   constructor(private readonly database: Database) {}
@@ -73,16 +80,26 @@ export class NodesRepository {
    * @returns undefined if it is back already, or another node has its URL by now
    */
   async bringBack(
-    { id, leftFrom }: NodeConfig,
-    source: NodeConfig['source'],
+    { id, leftFrom, source }: NodeConfig,
+    change: SourceChange,
   ): Promise<NodeConfig | undefined> {
     if (leftFrom === null) return undefined;
     return unlessUrlTaken(async () => {
-      const where = { id, leftFrom };
-      const data = { state: leftFrom, leftFrom: null, source };
+      const where = { id, leftFrom, source };
+      const data = { state: leftFrom, leftFrom: null, ...change };
       const [row] = await this.database.node.updateManyAndReturn({ where, data });
       return row === undefined ? undefined : configOf(row);
     });
+  }
+
+  /**
+   * Under another source, unless it has left meanwhile.
+   * @returns undefined if another replica has moved it already: what was said of it since then stays
+   */
+  async moveTo({ id, source }: NodeConfig, change: SourceChange): Promise<NodeConfig | undefined> {
+    const where = { id, source, leftFrom: null, state: { not: 'removed' } } as const;
+    const [row] = await this.database.node.updateManyAndReturn({ where, data: change });
+    return row === undefined ? undefined : configOf(row);
   }
 
   async saveSnapshot(id: string, snapshot: NodeInfo): Promise<void> {

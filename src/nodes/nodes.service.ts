@@ -5,7 +5,7 @@ import { Fleet } from './fleet.js';
 import type { FleetNode, NodeConfig } from './node.js';
 import { normaliseNodeUrl } from './node-url.js';
 import { Broadcast } from '../persistence/broadcast.js';
-import { NodesRepository, type NodeChange } from './nodes.repository.js';
+import { NodesRepository, type NodeChange, type SourceChange } from './nodes.repository.js';
 import { uuidv7 } from '../protocol/uuid.js';
 
 /** What an operator may say of a node; only the URL is needed to register one. */
@@ -134,17 +134,18 @@ export class NodesService {
     this.take(config);
   }
 
-  /** It is listed again: it goes on as it was when it left. */
-  async comeBack(node: NodeConfig, source: NodeConfig['source']): Promise<void> {
-    const config = await this.repository.bringBack(node, source);
+  /** It is listed again: it goes on as it was when it left, but for what another source changes. */
+  async comeBack(node: NodeConfig, change: SourceChange): Promise<void> {
+    const config = await this.repository.bringBack(node, change);
     if (config === undefined) return;
-    this.log.log({ node: config.name, source }, 'The node is listed again');
+    this.log.log({ node: config.name, source: config.source }, 'The node is listed again');
     this.take(config);
   }
 
   /** Another source lists it now. */
-  async moveTo({ id }: NodeConfig, source: NodeConfig['source']): Promise<void> {
-    if (this.fleet.get(id) !== undefined) await this.update(id, { source });
+  async moveTo(node: NodeConfig, change: SourceChange): Promise<void> {
+    const config = await this.repository.moveTo(node, change);
+    if (config !== undefined) this.take(config);
   }
 
   /** Approves every node of a source that waits for it. */

@@ -16,9 +16,11 @@ import { waitUntil } from '../support/wait.js';
 const nodes: EmulatedNode[] = [];
 let gateway: TestGateway | undefined;
 let folder: string;
+let file: string;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'infernet-gateway-discovery-'));
+  file = join(folder, 'ips.txt');
   for (let n = 0; n < 3; n += 1) nodes.push(await EmulatedNode.start({ rateLimit: false }));
 });
 afterEach(async () => {
@@ -52,15 +54,13 @@ async function seen(of: TestGateway, index: number, expected: Partial<NodeRow>):
 const gone = (of: TestGateway, index: number): Promise<boolean> =>
   waitUntil(`node ${index} is gone`, async () => (await rowOf(of, index)) === undefined);
 
-describe('a file', () => {
-  let file: string;
-  beforeEach(() => (file = join(folder, 'ips.txt')));
-  /** As careful programs do. */
-  const replace = async (text: string): Promise<void> => {
-    await writeFile(`${file}.new`, text);
-    await rename(`${file}.new`, file);
-  };
+/** Replaces the file as careful programs do. */
+async function replace(text: string): Promise<void> {
+  await writeFile(`${file}.new`, text);
+  await rename(`${file}.new`, file);
+}
 
+describe('a file', () => {
   it('is there at the start, is watched, and one that leaves it is drained, removed and taken back', async () => {
     await writeFile(file, `# two\n${host(0)}\n${node(1).url}/\n`);
     const gw = await start({ NODES_FILE: file });
@@ -189,6 +189,54 @@ describe('a node explorer', () => {
     expect(await gw.nodes()).toHaveLength(2);
   });
 
+  it('one that operators list no more is a stranger like others, what it runs is collected', async () => {
+    await writeFile(file, `${host(0)}\n${host(1)}\n${host(2)}\n`);
+    list(1);
+    const gw = await start({ ...settings(), NODES_FILE: file });
+    const [first, second] = [
+      await seen(gw, 0, { source: 'file', health: 'up', approved: true }),
+      await seen(gw, 1, { source: 'file', health: 'up', approved: true }),
+    ];
+    await askedTwice();
+    await gw.admin('POST', `/nodes/${first.id}/drain`);
+    const third = await seen(gw, 2, { health: 'up' });
+    await gw.admin('POST', `/nodes/${third.id}/drain`);
+    const running = await gw.submit(['delay'], { ms: 5_000 });
+    await waitUntil('node 1 has work', () => node(1).load.pending > 0);
+    await gw.admin('POST', `/nodes/${first.id}/resume`);
+
+    // The explorer lists one of them already, the other one only when it is gone.
+    await replace(`${host(2)}\n`);
+    await seen(gw, 1, { id: second.id, source: 'explorer', state: 'active', approved: false });
+    await gone(gw, 0);
+    list(0, 1);
+    await seen(gw, 0, { id: first.id, source: 'explorer', state: 'active', approved: false });
+    for (const { id } of [first, second]) expect(await whyNot(gw, 'echo', id)).toMatch(/approve/);
+    expect((await gw.finished([running]))[0]?.status).toBe('success');
+
+    // An approval for what the explorer lists is undone by nothing.
+    await gw.admin('POST', `/nodes/${first.id}/approve`);
+    await askedTwice();
+    expect(await rowOf(gw, 0)).toMatchObject({ source: 'explorer', approved: true });
+  });
+
+  it('a stranger that operators list themselves is approved', async () => {
+    list(0, 1);
+    const gw = await start({ ...settings(), NODES_FILE: file });
+    const ids = [
+      (await seen(gw, 0, { source: 'explorer', approved: false })).id,
+      (await seen(gw, 1, { source: 'explorer', approved: false })).id,
+    ];
+    await writeFile(file, `${host(0)}\n`);
+    await seen(gw, 0, { id: ids[0] ?? '', source: 'file', approved: true });
+    await gw.pause();
+    await gw.resume({ NODES: host(1) });
+    await seen(gw, 1, { id: ids[1] ?? '', source: 'env', approved: true });
+    await askedTwice();
+    expect(await rowOf(gw, 0)).toMatchObject({ source: 'file', approved: true });
+    expect(await rowOf(gw, 1)).toMatchObject({ source: 'env', approved: true });
+  });
+
   it('that is down or answers rubbish changes nothing', async () => {
     list(0, 1);
     const gw = await start(settings());
@@ -225,9 +273,14 @@ describe('a node explorer', () => {
 
   it('may be trusted', async () => {
     list(0);
-    const gw = await start({ ...settings(), EXPLORER_TRUST: 'true' });
+    const gw = await start({ ...settings(), EXPLORER_TRUST: 'true', NODES: host(1) });
     await seen(gw, 0, { source: 'explorer', health: 'up', approved: true });
+    const { id } = await seen(gw, 1, { source: 'env', health: 'up' });
     expect((await gw.finished([await gw.submit(['echo'], {})]))[0]?.status).toBe('success');
+    list(0, 1);
+    await gw.pause();
+    await gw.resume({ NODES: host(2) });
+    await seen(gw, 1, { id, source: 'explorer', state: 'active', approved: true });
   });
 
   it('several replicas register each node once', async () => {
