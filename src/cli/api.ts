@@ -5,7 +5,9 @@ export interface NodeRow {
   readonly name: string;
   readonly url: string;
   readonly state: 'active' | 'draining' | 'removing';
-  readonly source: string;
+  readonly source: 'admin' | 'env' | 'file' | 'explorer';
+  /** Whether it may have callers' data. */
+  readonly approved: boolean;
   readonly weight: number;
   readonly maxInFlight: number | null;
   readonly labels: Readonly<Record<string, string>>;

@@ -5,6 +5,13 @@ import { age, count, span } from './units.js';
 
 const HEALTH_STYLE: Readonly<Record<string, Style>> = { up: 'good', down: 'bad' };
 
+const REGISTERED_BY: Readonly<Record<NodeRow['source'], string>> = {
+  admin: 'by an operator',
+  env: 'by NODES',
+  file: 'by NODES_FILE',
+  explorer: 'by the node explorer',
+};
+
 /** All nodes as a table. */
 export function nodeTable(nodes: readonly NodeRow[], screen: Screen): string {
   if (nodes.length === 0) {
@@ -21,8 +28,8 @@ export function nodeTable(nodes: readonly NodeRow[], screen: Screen): string {
       },
       {
         title: 'STATE',
-        value: ({ state }) => state,
-        style: ({ state }) => (state === 'active' ? undefined : 'warn'),
+        value: stateOf,
+        style: (node) => (stateOf(node) === 'active' ? undefined : 'warn'),
       },
       { title: 'JOBS', value: inFlight, align: 'right' },
       { title: 'WEIGHT', value: ({ weight }) => String(weight), align: 'right', dispensable: 4 },
@@ -53,7 +60,7 @@ export function nodeDetails(node: NodeRow, screen: Screen): string {
     ['name', node.name],
     ['id', node.id],
     ['url', node.url],
-    ['state', node.state],
+    ['state', stateOf(node)],
     [
       'health',
       node.lastSeenAt === null ? node.health : `${node.health}, seen ${age(node.lastSeenAt, now)} ago`,
@@ -68,7 +75,7 @@ export function nodeDetails(node: NodeRow, screen: Screen): string {
   const labels = Object.entries(node.labels).map(([key, value]) => `${key}=${value}`);
   if (labels.length > 0) entries.push(['labels', labels.join(', ')]);
   if (node.headers.length > 0) entries.push(['headers', `${node.headers.join(', ')} (values are not shown)`]);
-  entries.push(['registered', node.source === 'env' ? 'by NODES' : 'by an operator']);
+  entries.push(['registered', REGISTERED_BY[node.source]]);
   if (node.lastError !== null) {
     entries.push(['last error', `${age(node.lastError.at, now)} ago: ${node.lastError.message}`]);
   }
@@ -77,12 +84,19 @@ export function nodeDetails(node: NodeRow, screen: Screen): string {
 }
 
 /** One node in a line, after something was done to it. */
-export function nodeWords({ name, url, health, state, containers, lastError }: NodeRow): string {
+export function nodeWords(node: NodeRow): string {
+  const { name, url, health, containers, lastError } = node;
+  const state = stateOf(node);
   const condition =
     health === 'up'
       ? `up, ${count(containers.length, 'container')}`
       : `${health}${lastError === null ? '' : ` (${lastError.message})`}; it gets jobs when it comes up`;
   return harmless(`${name} at ${url}: ${state === 'active' ? '' : `${state}, `}${condition}`);
+}
+
+/** One that does not get jobs because it is draining, say, is no matter of approval yet. */
+function stateOf({ state, approved }: NodeRow): string {
+  return state === 'active' && !approved ? 'not approved' : state;
 }
 
 function learned({ kinds }: NodeRow, screen: Screen): string {

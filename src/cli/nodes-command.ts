@@ -27,7 +27,7 @@ const NODE = 'a node’s name, id or URL';
 export function addNodesCommand(program: Command, surroundings: Surroundings): void {
   const nodes = program
     .command('nodes')
-    .description('list, register, change, drain and remove nodes')
+    .description('list, register, change, approve, drain and remove nodes')
     .addHelpText('after', EXAMPLES);
 
   nodes
@@ -85,6 +85,19 @@ export function addNodesCommand(program: Command, surroundings: Surroundings): v
       session.answer(await session.client.call<NodeRow>('PATCH', `/nodes/${id}`, wishes), (node) =>
         nodeDetails(node, session.screen),
       );
+    });
+
+  nodes
+    .command('approve')
+    .description('lets nodes from a node explorer have callers’ data')
+    .argument('<nodes...>', NODE)
+    .action(async (names: string[], _options: unknown, command: Command) => {
+      const session = await Session.open(surroundings, command);
+      const fleet = await nodesOf(session.client);
+      await session.each(names, async (name) => {
+        const { id } = findNode(fleet, name);
+        session.answer(await session.client.call<NodeRow>('POST', `/nodes/${id}/approve`), nodeWords);
+      });
     });
 
   nodes
@@ -205,6 +218,7 @@ Examples:
   infernet-gateway nodes list
   infernet-gateway nodes add http://10.0.0.7:4000 --name basement --weight 2
   infernet-gateway nodes set basement --max-in-flight 8 --label rack=a3
+  infernet-gateway nodes approve 10.0.0.9:4000
   infernet-gateway nodes drain basement --wait && ssh basement sudo reboot
   infernet-gateway nodes resume basement
   infernet-gateway nodes list --json | jq -r '.nodes[] | select(.health == "down") | .name'

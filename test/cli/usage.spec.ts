@@ -30,7 +30,7 @@ describe('help', () => {
   );
 
   it.each([
-    ['nodes', ['list', 'show', 'add', 'set', 'drain', 'resume', 'remove']],
+    ['nodes', ['list', 'show', 'add', 'set', 'approve', 'drain', 'resume', 'remove']],
     ['jobs', ['list', 'show', 'retry', 'cancel']],
   ])('of every command of %s', async (group, commands) => {
     for (const command of commands) {
