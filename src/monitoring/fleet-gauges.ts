@@ -81,11 +81,13 @@ export class FleetGauges {
   }
 }
 
+/** A stranger that nobody has approved gets no jobs, so it must not pass for an active node. */
 function countsOf(nodes: readonly FleetNode[]): Reading[] {
   const counts = new Map<string, { labels: { state: string; health: string }; value: number }>();
   for (const { config, health } of nodes) {
-    const labels = { state: config.state, health };
-    const key = `${labels.state} ${health}`;
+    const state = config.state === 'active' && !config.approved ? 'unapproved' : config.state;
+    const labels = { state, health };
+    const key = `${state} ${health}`;
     const known = counts.get(key);
     if (known === undefined) counts.set(key, { labels, value: 1 });
     else known.value += 1;

@@ -170,8 +170,15 @@ describe('a node explorer', () => {
     expect(submissionsTo(node(0))).toBe(0);
     expect(node(0).received.some(({ path }) => path.includes('secret'))).toBe(false);
 
+    const counted = async (): Promise<string[]> => {
+      const headers = { authorization: `Bearer ${gw.adminToken}` };
+      return (await gw.send('/metrics', { headers })).text.match(/^infernet_gateway_nodes\{.*$/gm) ?? [];
+    };
+    expect(await counted()).toEqual(['infernet_gateway_nodes{state="unapproved",health="up"} 1']);
+
     expect((await gw.admin('POST', `/nodes/${id}/approve`)).status).toBe(200);
     await seen(gw, 0, { approved: true });
+    expect(await counted()).toEqual(['infernet_gateway_nodes{state="active",health="up"} 1']);
     const [row] = await gw.finished([await gw.submit(['echo'], { n: 1 })]);
     expect(row?.result).toEqual({ container: 'echo', output: { n: 1 } });
   });
