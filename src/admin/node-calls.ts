@@ -31,7 +31,7 @@ const headers = z.record(
 );
 
 const wishes = {
-  name: storableString.min(1).max(200).optional().describe('Default: host and port of the URL.'),
+  name: storableString.min(1).max(200).optional().describe('Default: host, port and path of the URL.'),
   weight: z
     .number()
     .positive()

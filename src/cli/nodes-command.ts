@@ -162,7 +162,7 @@ export function addNodesCommand(program: Command, surroundings: Surroundings): v
 
 function withWishes(command: Command): Command {
   return command
-    .option('--name <name>', 'how people call it (default: host and port)')
+    .option('--name <name>', 'how people call it (default: its host, port and path)')
     .option('--weight <number>', 'its share of work relative to other nodes (default: 1)', positive)
     .option('--max-in-flight <jobs>', 'the most jobs it may have at a time, or "none"', cap)
     .option('--label <key=value>', 'a note of your own; repeat it for more; replaces those it had', label)

@@ -58,7 +58,8 @@ export class NodesService {
     const config = await this.repository.create({
       id: uuidv7(),
       url,
-      name: wishes.name ?? new URL(url).host,
+      // Host, port and path: several nodes may be behind one host.
+      name: wishes.name ?? url.slice(url.indexOf('://') + 3),
       weight: wishes.weight ?? 1,
       maxInFlight: wishes.maxInFlight ?? null,
       labels: wishes.labels ?? {},

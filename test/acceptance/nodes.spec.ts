@@ -86,6 +86,12 @@ describe('registering', () => {
     }
   });
 
+  it('calls it by host, port and path where nobody gave a name', async () => {
+    expect(await gateway.register('http://127.0.0.1:1/a/')).toMatchObject({ name: '127.0.0.1:1/a' });
+    expect(await gateway.register('http://127.0.0.1:1/b')).toMatchObject({ name: '127.0.0.1:1/b' });
+    expect(await gateway.register('http://127.0.0.1:1')).toMatchObject({ name: '127.0.0.1:1' });
+  });
+
   it('409 for a url that is taken, however it is written', async () => {
     const node = await startNode();
     await gateway.register(node.url);

@@ -50,7 +50,7 @@ export function NodeForm(props: NodeDialogProps & { readonly node?: NodeRow }) {
             type="text"
             maxLength={200}
             required={node !== undefined}
-            placeholder="its host and port"
+            placeholder="its host, port and path"
             defaultValue={node?.name}
           />
         </label>
