@@ -36,8 +36,9 @@ export class FleetGauges {
   private read(): void {
     const { nodes } = this.fleet;
     const ours = nodes.filter(({ leased }) => leased);
+    const labelOf = labelsOf(nodes);
     const perNode = (value: (node: FleetNode) => number): Reading[] =>
-      ours.map((node) => ({ labels: { node: node.config.name }, value: value(node) }));
+      ours.map((node) => ({ labels: { node: labelOf(node) }, value: value(node) }));
     const { metrics, scheduler } = this;
     metrics.replace('nodes', countsOf(nodes));
     metrics.replace('leases', [{ labels: {}, value: ours.length }]);
@@ -65,9 +66,9 @@ export class FleetGauges {
       'nodeEjections',
       perNode(({ id }) => scheduler.ejectionOf(id).times),
     );
-    const budgets = ours.flatMap(({ config, budget }) =>
-      budget.view(performance.now()).map(([route, { limit, left }]) => {
-        return { labels: { node: config.name, route }, limit, left };
+    const budgets = ours.flatMap((node) =>
+      node.budget.view(performance.now()).map(([route, { limit, left }]) => {
+        return { labels: { node: labelOf(node), route }, limit, left };
       }),
     );
     metrics.replace(
@@ -79,6 +80,16 @@ export class FleetGauges {
       budgets.map(({ labels, left }) => ({ labels, value: left })),
     );
   }
+}
+
+/**
+ * What nodes are called here: by their names, and those that share one by the end of their ids too, or the last one of them
+ * would hide the others. (Ids begin with a time, which nodes that were registered together have in common.)
+ */
+function labelsOf(nodes: readonly FleetNode[]): (node: FleetNode) => string {
+  const times = new Map<string, number>();
+  for (const { config } of nodes) times.set(config.name, (times.get(config.name) ?? 0) + 1);
+  return ({ id, config: { name } }) => (times.get(name) === 1 ? name : `${name} (${id.slice(-8)})`);
 }
 
 /** A stranger that nobody has approved gets no jobs, so it must not pass for an active node. */

@@ -142,6 +142,34 @@ it('paths with ids make no new series', async () => {
   expect(after.size - before).toBeLessThanOrEqual(30);
 });
 
+it('nodes of one name have gauges of their own, and none is left when names differ again', async () => {
+  const { gateway, registered } = fleet;
+  const labels = async (): Promise<(string | undefined)[]> =>
+    [...(await scrape()).keys()].flatMap(
+      (name) => /^infernet_gateway_node_up\{node="(.*)"\}/.exec(name)?.[1] ?? [],
+    );
+  const rename = async (index: number, name: string | undefined): Promise<void> => {
+    await gateway.admin('PATCH', `/nodes/${registered[index]?.id}`, { name });
+  };
+  for (const index of [0, 1]) await rename(index, 'twin');
+  expect(await labels()).toEqual(registered.map(({ id }) => `twin (${id.slice(-8)})`));
+  for (const metric of ['node_in_flight', 'node_slots', 'node_ejections_total']) {
+    const found = [...(await scrape()).keys()].filter((name) =>
+      name.startsWith(`infernet_gateway_${metric}{`),
+    );
+    expect(found, metric).toHaveLength(2);
+  }
+  // What is counted as it happens is counted under the name alone.
+  const counted = /^infernet_gateway_node_requests_total\{node="twin",/;
+  await waitUntil('they were asked under the new name', async () => sum(await scrape(), counted) > 0);
+
+  await rename(0, registered[0]?.name);
+  expect(await labels()).toEqual([registered[0]?.name, 'twin']);
+  await rename(1, registered[1]?.name);
+  expect(await labels()).toEqual(registered.map(({ name }) => name));
+  await waitUntil('no series is left', async () => ![...(await scrape()).keys()].join('\n').includes('twin'));
+});
+
 it('a node that is removed, or renamed, leaves no series behind', async () => {
   const { gateway, registered } = fleet;
   const [first] = registered;
