@@ -11,7 +11,7 @@ import { errorBody } from './error-body.js';
 import type { OpenRequests } from './open-requests.js';
 import { requestIdOf } from './request-id.js';
 import { Routes } from './routes.js';
-import { setSecurityHeaders } from './security-headers.js';
+import { SECURITY_HEADERS, setSecurityHeaders } from './security-headers.js';
 
 /** The head of a request, of which `id=` parameters are the largest part, as with a node; docs/protocol.md §1. */
 const HEAD_LIMIT_BYTES = 16_384;
@@ -55,6 +55,8 @@ export function createHttpAdapter(
       maxHeaderSize: HEAD_LIMIT_BYTES,
     },
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+      // No hook runs for these.
+      setRequestId(reply, request);
       setSecurityHeaders(reply.raw, request.url);
       const { type, body } = errorBody(request.url, {
         status: 400,
@@ -74,7 +76,7 @@ export function createHttpAdapter(
   server.addHook('onRequest', (request, reply, done) => {
     requests.add(reply.raw);
     measure(request, reply, metrics);
-    void reply.header('x-request-id', request.id);
+    setRequestId(reply, request);
     done();
   });
   server.addHook('onRequest', (request, reply, done) => {
@@ -97,6 +99,11 @@ export function createHttpAdapter(
   });
   server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   return adapter;
+}
+
+/** On the answer itself, as what Fastify keeps does not go out with an answer that is written past it, such as a stream. */
+function setRequestId({ raw }: FastifyReply, request: FastifyRequest): void {
+  raw.setHeader('x-request-id', request.id);
 }
 
 /** By route template, so that the number of series does not grow with ids; what has none counts as `unmatched`. */
@@ -134,11 +141,15 @@ function refuseUnreadable(error: Error & { code?: string }, socket: Socket): voi
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
   const { status, error: text } = UNREADABLE[error.code ?? ''] ?? { status: 400, error: 'This is not HTTP' };
   const body = `${JSON.stringify({ error: text, params: {} })}\n`;
+  const headers = {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    connection: 'close',
+    ...SECURITY_HEADERS,
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   if (socket.writable) {
-    socket.write(
-      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\n` +
-        `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-    );
+    socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`);
   }
   socket.destroySoon();
 }

@@ -4,14 +4,19 @@ import type { ServerResponse } from 'node:http';
 /** Nothing loads, runs or frames: for answers that are no pages, should a browser show one all the same. */
 const NO_PAGE = "default-src 'none'; frame-ancestors 'none'; sandbox";
 
+/** What every answer carries, in lower case. */
+export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'content-security-policy': NO_PAGE,
+};
+
 /**
  * Set on every answer before it is known what it will be, streams included: a container's output must never be taken
  * for a page of this origin. Pages replace the policy by `pagePolicy`.
  */
 export function setSecurityHeaders(response: ServerResponse, url: string): void {
-  response.setHeader('x-content-type-options', 'nosniff');
-  response.setHeader('referrer-policy', 'no-referrer');
-  response.setHeader('content-security-policy', NO_PAGE);
+  for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
   // What operators see stays out of caches.
   if (url.startsWith('/admin')) response.setHeader('cache-control', 'no-store');
 }

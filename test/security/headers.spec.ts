@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startTestGateway, type TestFleet } from '../support/gateway.js';
 import type { RawReply } from '../support/http.js';
@@ -29,6 +31,44 @@ it('a stream of HTML is no page either', async () => {
   expect([reply.status, reply.headers['content-type']]).toEqual([200, expect.stringContaining('text/html')]);
   expect(policyOf(reply)).toContain('sandbox');
   expect(reply.headers['x-content-type-options']).toBe('nosniff');
+});
+
+it.each([
+  ['another protocol', 'EHLO example.org\r\n\r\n', 400],
+  ['too large a head', `GET /health HTTP/1.1\r\nhost: x\r\nx-large: ${'y'.repeat(20_000)}\r\n\r\n`, 431],
+])('the answer to %s is no page either', async (_, request, status) => {
+  const { hostname, port } = new URL(fleet.gateway.url);
+  const socket = connect(Number(port), hostname);
+  socket.on('error', () => undefined);
+  let answer = '';
+  socket.setEncoding('utf8').on('data', (text: string) => (answer += text));
+  socket.write(request);
+  await once(socket, 'close');
+  const [statusLine, ...lines] = (answer.split('\r\n\r\n')[0] ?? '').split('\r\n');
+  expect(statusLine).toContain(`HTTP/1.1 ${status} `);
+  expect(lines).toContain("content-security-policy: default-src 'none'; frame-ancestors 'none'; sandbox");
+  expect(lines).toContain('x-content-type-options: nosniff');
+  expect(lines).toContain('referrer-policy: no-referrer');
+});
+
+it.each([
+  ['/health', 'GET', 200],
+  ['/nowhere', 'GET', 404],
+  ['/%', 'GET', 400],
+  ['/api/jobs', 'PATCH', 405],
+  ['/api/jobs/stream', 'POST', 200],
+  ['/admin/events', 'GET', 200],
+])('the answer of %s to %s carries the id of the request, once', async (path, method, status) => {
+  const body = method === 'POST' ? JSON.stringify({ containers: ['echo'], data: {} }) : null;
+  const headers = {
+    authorization: `Bearer ${fleet.gateway.adminToken}`,
+    'content-type': 'application/json',
+    'x-request-id': 'mine',
+  };
+  // Not read to its end, as live events have none. Of two headers of one name both values would be here.
+  const reply = await fetch(fleet.gateway.url + path, { method, headers, body });
+  expect([reply.status, reply.headers.get('x-request-id')]).toEqual([status, 'mine']);
+  await reply.body?.cancel();
 });
 
 it('what operators see is not cached', async () => {
