@@ -11,6 +11,7 @@ import {
   SMALL_REPLY_BYTES,
   failureOf,
   outcomeOf,
+  pauseOf,
   rateHeadersOf,
   readFailure,
   readSubmitReply,
@@ -80,9 +81,6 @@ export class StreamClient {
     try {
       const path = `/api/jobs?id=${encodeURIComponent(id)}`;
       const reply = await this.request(node, { method: 'GET', path }, on);
-      if (on.address === undefined) {
-        node.budget.replied('get_job', performance.now(), rateHeadersOf(reply.headers));
-      }
       if (reply.statusCode !== 200) return readFailure(reply, await readText(reply, SMALL_REPLY_BYTES));
       const reader = new StreamRowReader(keepBytes);
       for await (const chunk of reply.body) reader.push(chunk as Buffer);
@@ -132,7 +130,8 @@ export class StreamClient {
       const route = method === 'POST' ? 'create_job_stream' : 'get_job';
       this.metrics.nodeReplied(node.config.name, route, outcome, performance.now() - startedAt);
     };
-    if (address === undefined) node.budget.sent('get_job', startedAt);
+    const budget = address === undefined ? node.budget : undefined;
+    budget?.sent('get_job', startedAt);
     try {
       const reply = await this.agent.request({
         origin,
@@ -147,8 +146,12 @@ export class StreamClient {
         bodyTimeout: method === 'POST' ? 0 : timeoutMs,
       });
       count(outcomeOf(reply.statusCode));
+      const now = performance.now();
+      budget?.replied('get_job', now, rateHeadersOf(reply.headers));
+      if (reply.statusCode === 429) budget?.limited('get_job', now, pauseOf(reply.headers));
       return reply;
     } catch (error) {
+      budget?.replied('get_job', performance.now(), undefined);
       // That nobody waits for an answer any more says nothing of the node.
       if (!signal.aborted) count('no_answer');
       throw error;
