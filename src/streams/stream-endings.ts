@@ -2,7 +2,7 @@ import type { Attempt, AttemptEnding, NewJob } from '../dispatch/attempt-store.j
 import type { Place } from '../dispatch/places.js';
 import { failureResult } from '../jobs/job-state.js';
 import type { FinishedAttempt } from '../jobs/results-store.js';
-import { keptStreamResult, truncatedStreamResult } from '../jobs/stream-result.js';
+import { keptStreamResult, truncatedStreamResult, wholeStreamResult } from '../jobs/stream-result.js';
 import { isDatabaseUnavailable } from '../persistence/database-errors.js';
 import type { Confirmation } from './confirmation.js';
 import type { KeptOutput } from './kept-output.js';
@@ -32,7 +32,7 @@ export class StreamEndings {
     const { streamOutputBytes } = this.parts.settings;
     const result =
       row.result === undefined
-        ? truncatedStreamResult(containers[0] ?? '', this.kept.beginning, this.kept.bytes)
+        ? this.passedOn(broken === undefined)
         : keptStreamResult(row.result, streamOutputBytes);
     // How long a stream took says something of the node only if nobody held it up, and it ran what its kind says.
     const isTelling = broken === undefined && containers.length === 1 && this.listener.heldUpMs < tookMs / 10;
@@ -40,6 +40,17 @@ export class StreamEndings {
     await this.finish({ attempt, state: 'succeeded', reason: null, result, intermediate: null });
     if (broken === undefined) void this.listener.end();
     else void this.listener.cut();
+  }
+
+  /**
+   * The result of which the node's row is too long to be kept, from what went to the caller.
+   * @param all whether that is all that the node gave
+   */
+  private passedOn(all: boolean): Buffer {
+    const { beginning, bytes } = this.kept;
+    const container = this.job.containers[0] ?? '';
+    if (all && beginning.length === bytes) return wholeStreamResult(container, beginning);
+    return truncatedStreamResult(container, beginning, bytes);
   }
 
   /** The row says why; the caller is cut off. */

@@ -77,6 +77,20 @@ describe('a stream that goes well', () => {
     expect(row).toMatchObject({ status: 'success', result: { container: 'pieces', output } });
   });
 
+  it('keeps all of an output that is short in UTF-8, however long the row of the node is', async () => {
+    await start({ settings: { STREAM_OUTPUT_BYTES: '100000' } });
+    // The node writes six bytes for each of these characters of two.
+    const data = { text: 'ж'.repeat(40_000) };
+    const caller = StreamCaller.start(fleet.gateway.url, ['echo'], data);
+    expect(await caller.ended).toBe(true);
+    const [row] = await fleet.gateway.rows([caller.id]);
+    expect(row).toEqual({
+      id: caller.id,
+      status: 'success',
+      result: { container: 'echo', output: { output: JSON.stringify(data) } },
+    });
+  });
+
   it('shows each caller to the node by its own address, whatever it claims', async () => {
     await start();
     const caller = stream({ count: 1 }, { 'x-forwarded-for': '9.9.9.9' });
