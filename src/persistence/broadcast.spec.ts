@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { Logger } from '@nestjs/common';
+import { describe, expect, it, vi } from 'vitest';
 import { Broadcast } from './broadcast.js';
 import type { Database } from './database.js';
 
@@ -91,6 +92,23 @@ describe('Broadcast', () => {
     ] as const;
     await broadcasts[0]?.publish('lanes', news);
     expect(heard).toEqual([news[0], news[2]]);
+  });
+
+  it('says so when it leaves out what no message holds', async () => {
+    const { broadcasts } = replicas('a', 'b');
+    const warned = vi.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+    await broadcasts[0]?.publish('permits', [
+      { is: 'held', ids: ids(250) },
+      { is: 'held', ids: ids(100) },
+    ]);
+    expect(warned.mock.calls).toEqual([
+      [
+        expect.stringMatching(
+          /^Other replicas were not told of permits: \d+ bytes are too many: \{"is":"held"/,
+        ),
+      ],
+    ]);
+    warned.mockRestore();
   });
 
   it('never throws: news may be missed', async () => {

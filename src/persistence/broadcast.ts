@@ -125,7 +125,10 @@ export class Broadcast extends EventEmitter<BroadcastEvents> {
     await Promise.resolve();
     const waiting = this.outbox;
     this.outbox = [];
-    const messages = messagesOf(this.origin, waiting);
+    const messages = messagesOf(this.origin, waiting, (topic, text) => {
+      const size = `${Buffer.byteLength(text)} bytes`;
+      this.log.warn(`Other replicas were not told of ${topic}: ${size} are too many: ${text.slice(0, 80)}…`);
+    });
     try {
       await this.database
         .prepared`SELECT pg_notify(${CHANNEL}, message) FROM unnest(${messages}::text[]) AS message`;
@@ -149,8 +152,15 @@ export class Broadcast extends EventEmitter<BroadcastEvents> {
   }
 }
 
-/** As few messages as PostgreSQL takes, in order. An item too large for any is left out. */
-function messagesOf(origin: string, waiting: readonly Waiting[]): string[] {
+/**
+ * As few messages as PostgreSQL takes, in order.
+ * @param onTooLarge called with an item, as JSON, that is too large for any: it is left out
+ */
+function messagesOf(
+  origin: string,
+  waiting: readonly Waiting[],
+  onTooLarge: (topic: Topic, text: string) => void,
+): string[] {
   const messages: string[] = [];
   const room = MESSAGE_BYTES - JSON.stringify([origin, 'finished', []]).length;
   let topic: Topic | undefined;
@@ -168,7 +178,10 @@ function messagesOf(origin: string, waiting: readonly Waiting[]): string[] {
     for (const item of one.items) {
       const text = JSON.stringify(item);
       const length = Buffer.byteLength(text) + 1;
-      if (length > room) continue;
+      if (length > room) {
+        onTooLarge(one.topic, text);
+        continue;
+      }
       if (bytes + length > room) {
         close();
         ({ topic } = one);

@@ -22,7 +22,7 @@ export type PermitNews =
       readonly nodeId: string;
       readonly left: Parameters<Place['leave']>;
     }
-  /** Those that the sender still uses. */
+  /** Some of those that the sender still uses. */
   | { readonly is: 'held'; readonly ids: readonly string[] };
 
 type Deeds = Pick<Place, 'accepted' | 'started' | 'leave' | 'handOver'>;
@@ -32,6 +32,8 @@ const ASK_EVERY_MS = 1_000;
 /** Permits in use are confirmed this often, and one that was not for so long is void. */
 const HELD_EVERY_MS = 3_000;
 const VOID_AFTER_MS = 15_000;
+/** So many are confirmed at once: the ids of a few hundred would not fit one message. */
+const HELD_AT_ONCE = 100;
 
 interface Granted {
   readonly place: Place;
@@ -90,7 +92,10 @@ export class Permits {
 
   /** Says which permits are in use, and voids those of which nobody says so. */
   runOnce(): void {
-    if (this.used.size > 0) this.tell({ is: 'held', ids: [...this.used.keys()] });
+    const ids = [...this.used.keys()];
+    for (let from = 0; from < ids.length; from += HELD_AT_ONCE) {
+      this.tell({ is: 'held', ids: ids.slice(from, from + HELD_AT_ONCE) });
+    }
     for (const [key, { place, confirmedAt }] of this.granted) {
       if (Date.now() - confirmedAt < VOID_AFTER_MS) continue;
       this.granted.delete(key);
