@@ -17,6 +17,8 @@ class RecordingStore extends AttemptStore {
   readonly transitions: string[] = [];
   /** Whether what is asked of it is still ours to do. */
   isOurs = true;
+  /** Whether the lease of the next node is lost before it is moved on to. */
+  losesNext = false;
   isBroken = false;
   admit = () => this.note('admitted');
   claim = () => Promise.reject(new Error('the loop claims nothing'));
@@ -25,7 +27,7 @@ class RecordingStore extends AttemptStore {
   noteAccepted: AttemptStore['noteAccepted'] = async (attempt) =>
     void (await this.note(`accepted ${attempt.number}`));
   moveOn: AttemptStore['moveOn'] = (attempt, { state }, next) =>
-    this.note(`${state} ${attempt.number}, next ${next.number}`);
+    this.losesNext ? Promise.resolve(false) : this.note(`${state} ${attempt.number}, next ${next.number}`);
   requeue: AttemptStore['requeue'] = (attempt, { state }) => this.note(`${state} ${attempt.number}, queued`);
   fail: AttemptStore['fail'] = async (attempt, _containers, _ending, error) =>
     void (await this.note(`failed ${attempt.number}: ${error}`));
@@ -209,6 +211,15 @@ describe('AttemptLoop', () => {
     await nodes[0]?.faults.set({ refuse: true });
     store.isOurs = false;
     expect(await loop().send(trip())).toEqual({ kind: 'abandoned' });
+    expect(nodes[1]?.received).toEqual([]);
+    expect(counted).toEqual([]);
+  });
+
+  it('holds a job when the lease of the next node was lost before it got there', async () => {
+    await nodes[0]?.faults.set({ refuse: true });
+    store.losesNext = true;
+    expect(await loop().send(trip())).toEqual({ kind: 'held', refusedBy: [], erred: false });
+    expect(store.transitions).toEqual(['unreachable 1, queued']);
     expect(nodes[1]?.received).toEqual([]);
     expect(counted).toEqual([]);
   });

@@ -174,7 +174,10 @@ export class AttemptLoop {
         jobId: trip.jobId,
         number: attempt.number + 1,
       };
-      if (!(await this.moveOn(trip, attempt, ending, next))) return { kind: 'abandoned' };
+      // If only the lease of the next node was lost, the job is still ours; if it is not, this changes nothing either.
+      if (!(await this.moveOn(trip, attempt, ending, next))) {
+        return this.hold(attempt, ending, refusedBy, errors > 0);
+      }
       attempt = next;
     }
   }

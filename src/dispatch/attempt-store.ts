@@ -76,7 +76,8 @@ export abstract class AttemptStore {
 
   /**
    * Ends an attempt and starts the next one; the job stays `sending`, or, a stream that has given no output, `running`.
-   * @returns false if that was not ours to do any more: cancelled, or a lease was lost
+   * @returns false if that was not ours to do any more: cancelled, or a lease was lost; then the attempt stays open, but for
+   *   one of a job that is over
    */
   abstract moveOn(attempt: Attempt, ending: AttemptEnding, next: Attempt): Promise<boolean>;
 

@@ -116,13 +116,13 @@ export class AttemptsRepository extends AttemptStore {
     const inserted = await this.database.$executeRaw`
       WITH ended AS (
         UPDATE attempts SET state = ${ending.state}::attempt_state, reason = ${storableText(ending.reason)}, finished_at = now()
-        WHERE id = ${attempt.id}::uuid AND num_nulls(finished_at) = 1 AND ${leased(attempt)} RETURNING generation)
+        WHERE id = ${attempt.id}::uuid AND num_nulls(finished_at) = 1 AND ${leased(attempt)} AND ${leased(next)}
+        RETURNING generation)
       INSERT INTO attempts (id, job_id, node_id, number, generation, state, egress_group, decision)
       SELECT ${next.id}::uuid, jobs.id, ${next.nodeId}::uuid, ${next.number}, jobs.generation, 'sending',
              ${this.settings.egressGroup}, nullif(${JSON.stringify(storedDecision(next))}::jsonb, 'null')
       FROM jobs JOIN ended USING (generation)
-      WHERE jobs.id = ${next.jobId}::uuid AND ${leased(next)}
-        AND (state = 'sending' OR (kind = 'stream' AND state = 'running'))`;
+      WHERE jobs.id = ${next.jobId}::uuid AND (state = 'sending' OR (kind = 'stream' AND state = 'running'))`;
     return inserted === 1;
   }
 

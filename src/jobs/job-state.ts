@@ -21,7 +21,7 @@
  * out how they ended; nobody runs them again.
  *
  * Two may act on any state that is not terminal, whoever owns it: an operator who cancels, and the sweep, which fails
- * what is past its deadline while it waits and re-queues what no attempt is open for.
+ * what is past its deadline while it waits and re-queues what no attempt is open for, or fails it if it is a stream.
  *
  * A node knows nothing of this: on the wire all but the terminal states are `running`, and `cancelled` is `failed`
  * with an error that says so.

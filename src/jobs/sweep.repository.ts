@@ -59,6 +59,26 @@ export class SweepRepository {
     );
   }
 
+  /** Streams without an open attempt: no collector looks for them, and whoever relayed them has left them so → `failed`. */
+  async failLeftStreams(): Promise<string[]> {
+    return idsOf(
+      await this.database.$queryRaw`
+        WITH failed AS (
+          UPDATE jobs SET state = 'failed', finished_at = now() WHERE id IN (
+            SELECT id FROM jobs
+            WHERE finished_at IS NULL AND state IN ('sending', 'running') AND kind = 'stream' AND created_at < now() - interval '10 seconds'
+              AND NOT EXISTS (
+                SELECT 1 FROM attempts WHERE attempts.job_id = jobs.id AND attempts.finished_at IS NULL
+                AND attempts.generation = jobs.generation)
+            LIMIT ${STEP} FOR UPDATE SKIP LOCKED)
+          AND finished_at IS NULL RETURNING id, generation, containers[1] AS container)
+        INSERT INTO job_results (job_id, generation, result)
+        SELECT id, generation, convert_to('{"container":' || to_json(container)::text ||
+          ',"error":"The stream was cut off, and no node has it any more"}', 'UTF8')
+        FROM failed RETURNING job_id AS id`,
+    );
+  }
+
   /** Jobs that wait for long, so that every replica hears of them again. */
   async oldestQueued(): Promise<string[]> {
     return idsOf(

@@ -31,10 +31,11 @@ export class Sweep {
     // Each is told at once: callers find these jobs finished from here on.
     let ended = await this.tell(await this.sweep.failExpired());
     ended += await this.tell(await this.sweep.failOrphanedStreams());
+    ended += await this.tell(await this.sweep.failLeftStreams());
     const revived = [...(await this.sweep.requeueOverdueRetries()), ...(await this.sweep.requeueOrphans())];
     if (ended + revived.length > 0) {
       this.log.warn(
-        `Gave up ${ended} jobs past their deadline or on removed nodes; found ${revived.length} without a future`,
+        `Gave up ${ended} jobs past their deadline, on removed nodes or on none; found ${revived.length} without a future`,
       );
     }
     const waiting = [...revived, ...(await this.sweep.oldestQueued())];

@@ -132,9 +132,8 @@ export class StreamRun {
       const nextAttempt: Attempt = { ...next, id: uuidv7(), jobId: this.id, number: attempt.number + 1 };
       this.place = next;
       if (!(await this.parts.store.moveOn(attempt, miss.ending, nextAttempt))) {
-        // Cancelled, or the lease was lost: what the row says is the end of it.
         next.leave('gone');
-        return this.giveUp('The stream was ended by the gateway');
+        return this.giveUp(attempt, miss);
       }
       asked = { place: next, attempt: nextAttempt, answer: this.asking.ask(nextAttempt) };
     }
@@ -324,10 +323,12 @@ export class StreamRun {
     return { status: STATUS.NO_ROOM, error, params: {}, retryAfterSeconds };
   }
 
-  private giveUp(error: string): StreamRefusal | undefined {
-    if (!this.listener.begun) return { status: STATUS.NO_ROOM, error, params: {}, retryAfterSeconds: 1 };
-    void this.listener.cut();
-    return undefined;
+  /** It was cancelled, and its row says so already; or a lease was lost, and nobody else would end its row soon. */
+  private async giveUp(attempt: Attempt, { ending, error }: Miss): Promise<StreamRefusal | undefined> {
+    await this.endings.fail(attempt, ending, error);
+    if (this.listener.begun) return undefined;
+    const ended = 'The stream was ended by the gateway';
+    return { status: STATUS.NO_ROOM, error: ended, params: {}, retryAfterSeconds: 1 };
   }
 
   private async nextPlace(): Promise<Place | undefined> {

@@ -192,6 +192,7 @@ async function runEverything(): Promise<void> {
     await sweep.requeueOverdueRetries();
     await sweep.requeueOrphans();
     await sweep.failOrphanedStreams();
+    await sweep.failLeftStreams();
     await sweep.oldestQueued();
     await sweep.failExpired();
     const before = new Date(Date.now() - 7 * 86_400_000 + (run + 1) * 60_000);

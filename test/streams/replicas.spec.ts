@@ -74,6 +74,42 @@ it('a stream whose gateway was killed ends in a result, and does not run again',
   expect(replicas.node(0).executions).toHaveLength(1);
 });
 
+it('a stream whose next node was lost to another replica just before it got there ends, and so does its row', async () => {
+  replicas = await TestReplicas.start({
+    gateways: 1,
+    nodes: [{ containers: ['pieces'] }, { containers: ['pieces'] }],
+    settings: { STREAM_WAIT_MS: '1000' },
+  });
+  const { url } = replicas.gateway(0);
+  const database = new pg.Client({ connectionString: replicas.databaseUrl });
+  await database.connect();
+  const caller = StreamCaller.start(url, ['pieces'], { count: 2, interval_ms: 60_000 });
+  await waitUntil('the node has it', () => caller.id !== '');
+  const index = replicas.nodes.findIndex(({ load }) => load.busySlots > 0);
+  const other = replicas.registered[1 - index]?.id;
+  const renewed = async (): Promise<string> =>
+    (await database.query<{ until: string }>('SELECT max(lease_until)::text AS until FROM nodes')).rows[0]
+      ?.until ?? '';
+  // The gateway notices at its next renewal; should that come first, it finds no other node, which ends it too.
+  const before = await renewed();
+  await waitUntil('it has just been renewed', async () => (await renewed()) !== before);
+  await database.query(
+    `UPDATE nodes SET lease_holder = gen_random_uuid(), lease_fence = lease_fence + 1, lease_until = now() + interval '1 hour'
+     WHERE id = $1`,
+    [other],
+  );
+  await database.end();
+  replicas.node(index).kill();
+  expect(await caller.ended).toBe(false);
+  const [row] = await replicas.gateway(0).finished([caller.id]);
+  expect(row).toMatchObject({ status: 'failed' });
+  expect(await jobView(replicas.gateway(0), caller.id)).toMatchObject({
+    state: 'failed',
+    attempts: [{ state: 'lost', number: 1 }],
+  });
+  expect(replicas.node(1 - index).executions).toEqual([]);
+});
+
 it('a stream lets a node go whose lease was lost before the stream was stored, and asks again under the next one', async () => {
   replicas = await TestReplicas.start({ gateways: 1, nodes: [{ containers: ['pieces'] }] });
   const database = new pg.Client({ connectionString: replicas.databaseUrl });
