@@ -87,7 +87,7 @@ function trip(): Trip {
     body: Buffer.from('{"containers":["echo"],"data":{}}'),
     attempt: { id, jobId: id, nodeId: 'n0', number: 1, fence: 7 },
     acknowledged: false,
-    withdrawn: false,
+    refusal: undefined,
   };
 }
 

@@ -44,8 +44,8 @@ export interface Trip {
   readonly erred: boolean;
   /** The application has its id: from now on the job can only end in a result. */
   acknowledged: boolean;
-  /** The job is being taken away again and must not be acknowledged any more. */
-  withdrawn: boolean;
+  /** Why no node will have it: it is being taken away again and must not be acknowledged any more. */
+  refusal: Refusal | undefined;
 }
 
 /**
@@ -70,7 +70,7 @@ export function tripOf(
     traceparent,
     erred,
     acknowledged: true,
-    withdrawn: false,
+    refusal: undefined,
   };
 }
 
@@ -244,8 +244,8 @@ export class AttemptLoop {
       await this.commits.commit(() => this.store.fail(attempt, trip.containers, ending, refusal.error));
       return { kind: 'failed' };
     }
-    trip.withdrawn = true;
-    await this.store.withdraw(trip.jobId);
+    trip.refusal = refusal;
+    await this.commits.commit(() => this.store.withdraw(trip.jobId));
     return { kind: 'refused', refusal };
   }
 }

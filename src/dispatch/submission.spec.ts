@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Commits } from '../persistence/commits.js';
-import type { AttemptStore, NewJob } from './attempt-store.js';
-import { admitInTime } from './submission.js';
+import type { Attempt, AttemptStore, NewJob } from './attempt-store.js';
+import { tripOf, type Refusal, type TripOutcome } from './attempt-loop.js';
+import { ACKNOWLEDGED, admitInTime, answerBy } from './submission.js';
 
 /* Fake: the store, whose database is away when it is told to be. test/recovery/database.spec.ts has a real one. */
 
@@ -66,5 +67,27 @@ describe('admitInTime', () => {
     expect(calls).toEqual([]);
     settle(true);
     await expect.poll(() => calls, PATIENTLY).toEqual(['withdraw j1']);
+  });
+});
+
+describe('answerBy', () => {
+  const attempt = { id: 'a1', jobId: 'j1', nodeId: 'n', fence: 1, number: 1 } as unknown as Attempt;
+  const trip = () => ({
+    ...tripOf({ id: 'j1', containers: ['echo'] }, attempt, Buffer.from('{}'), undefined),
+    acknowledged: false,
+  });
+  const refusal: Refusal = { status: 400, error: 'Container does not generate proof', params: {} };
+  const never = new Promise<TripOutcome>(() => undefined);
+
+  it('acknowledges a job that is on its way when the time is up', async () => {
+    const journey = trip();
+    expect(await answerBy(journey, never, soon())).toBe(ACKNOWLEDGED);
+    expect(journey.acknowledged).toBe(true);
+  });
+
+  it('gives the refusal when the time is up, though the job could not be taken away yet', async () => {
+    const journey = { ...trip(), refusal };
+    expect(await answerBy(journey, never, soon())).toEqual({ kind: 'refused', refusal });
+    expect(journey.acknowledged).toBe(false);
   });
 });

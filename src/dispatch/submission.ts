@@ -36,14 +36,14 @@ export async function admitInTime(
 }
 
 /**
- * Answers when the trip is over or the time is up, whichever comes first; in the latter case the job counts as
- * acknowledged from then on.
+ * Answers when the trip is over or the time is up, whichever comes first. In the latter case the job counts as
+ * acknowledged from then on, unless it is being taken away because no node will have it: that is the answer then.
  * @param deadline on the clock of `Date.now()`
  */
 export function answerBy(trip: Trip, outcome: Promise<TripOutcome>, deadline: number): Promise<Submission> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
-      if (trip.withdrawn) return;
+      if (trip.refusal !== undefined) return resolve({ kind: 'refused', refusal: trip.refusal });
       trip.acknowledged = true;
       resolve(ACKNOWLEDGED);
     }, deadline - Date.now());
