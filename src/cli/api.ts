@@ -72,12 +72,14 @@ export interface JobDetails extends JobRow {
 
 export interface Explanation {
   readonly containers: readonly string[];
+  /** Among the nodes of the gateway that answers. */
   readonly choice: { readonly id: string; readonly name: string | null } | null;
   /** Jobs that wait for these containers, another one included. */
   readonly waiting: number;
   readonly nodes: readonly {
     readonly node: { readonly id: string; readonly name: string | null };
-    readonly eligible: boolean;
+    /** Null if another gateway decides about the node. */
+    readonly eligible: boolean | null;
     readonly reason: string | null;
     readonly expectedMs?: number;
     readonly serviceMs?: number;

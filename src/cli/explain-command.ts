@@ -28,15 +28,9 @@ Examples:
     });
 }
 
-function explained({ containers, choice, waiting, nodes }: Explanation, screen: Screen): string {
-  const job = `a job for ${containers.join(' → ')}`;
-  const others =
-    waiting > 1 ? `; ${count(waiting - 1, 'other job')} ${waiting === 2 ? 'waits' : 'wait'} too` : '';
-  const verdict = harmless(
-    choice === null
-      ? `Now, ${job} would wait${others}.`
-      : `Now, ${job} would go to ${choice.name ?? choice.id}${others}.`,
-  );
+function explained(explanation: Explanation, screen: Screen): string {
+  const { nodes } = explanation;
+  const verdict = harmless(verdictOf(explanation));
   if (nodes.length === 0) return `${verdict} No nodes are registered.`;
   const columns = table<Row>(
     [
@@ -48,14 +42,30 @@ function explained({ containers, choice, waiting, nodes }: Explanation, screen: 
       { title: 'FOREIGN', value: ({ foreign }) => String(foreign), align: 'right', dispensable: 5 },
       {
         title: 'MAY HAVE IT',
-        value: ({ eligible, reason }) => (eligible ? 'yes' : `no: ${reason ?? ''}`),
-        style: ({ eligible }) => (eligible ? 'good' : 'warn'),
+        value: mayHaveIt,
+        style: ({ eligible }) => (eligible === null ? 'dim' : eligible ? 'good' : 'warn'),
       },
     ],
     nodes,
     screen,
   );
   return `${screen.style('bold', verdict)}\n\n${columns}`;
+}
+
+/** Only the gateway that answered was asked: it cannot say that a job waits which a node of another one may have. */
+function verdictOf({ containers, choice, waiting, nodes }: Explanation): string {
+  const job = `a job for ${containers.join(' → ')}`;
+  const others =
+    waiting > 1 ? `; ${count(waiting - 1, 'other job')} ${waiting === 2 ? 'waits' : 'wait'} too` : '';
+  if (choice !== null) return `Now, ${job} would go to ${choice.name ?? choice.id}${others}.`;
+  const elsewhere = nodes.filter(({ eligible }) => eligible === null).length;
+  if (elsewhere === 0) return `Now, ${job} would wait${others}.`;
+  return `Now, no node of the gateway that answered would get ${job}${others}. Other gateways work with ${elsewhere} more.`;
+}
+
+function mayHaveIt({ eligible, reason }: Row): string {
+  if (eligible === null) return 'another replica decides';
+  return eligible ? 'yes' : `no: ${reason ?? ''}`;
 }
 
 function time(ms: number | null | undefined): string {

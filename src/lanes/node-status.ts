@@ -46,8 +46,8 @@ const UNKNOWN: NodeStatus = {
 
 /** How a node fares: known here if this replica works with it, else as the one that does said last. */
 export function statusOf(node: FleetNode, scheduler: Scheduler): NodeStatus {
-  const isElsewhere = node.lease === undefined && node.toldStatus !== undefined;
-  if (isElsewhere) return { ...UNKNOWN, ...(node.toldStatus as Partial<NodeStatus> | undefined) };
+  const told = toldOf(node);
+  if (told !== undefined) return { ...UNKNOWN, ...told };
   const { lastSeenAt, lastError, latencyMs } = node;
   const kinds = scheduler.pairsOf(node.id).slice(0, KINDS_SHOWN);
   const proven = kinds.filter(({ starting }) => !starting);
@@ -68,6 +68,25 @@ export function statusOf(node: FleetNode, scheduler: Scheduler): NodeStatus {
     kinds,
     budget: budgetOf(node),
   };
+}
+
+/**
+ * What is known here that keeps a node from new jobs, whichever replica works with it; undefined if nothing is. That
+ * nobody has looked at it yet is known only of nodes that are worked with here.
+ */
+export function whyUnavailable(node: FleetNode): string | undefined {
+  const { state, approved } = node.config;
+  if (!approved) return 'an operator has to approve it first';
+  if (state !== 'active') return state === 'draining' ? 'it is draining' : 'it is being removed';
+  if (node.health === 'unknown') return node.leased ? 'it was not looked at yet' : undefined;
+  if (node.health === 'up') return undefined;
+  const { lastError } = toldOf(node) ?? node;
+  return `it is down: ${lastError?.message ?? 'no answer'}`;
+}
+
+/** What the replica that works with a node said of it; undefined of a node that is worked with here. */
+function toldOf({ lease, toldStatus }: FleetNode): Partial<NodeStatus> | undefined {
+  return lease === undefined ? (toldStatus as Partial<NodeStatus> | undefined) : undefined;
 }
 
 /** For each route that the node limits: what is left, and how long the next request has to wait. */

@@ -124,16 +124,6 @@ export class FleetNode {
     return this.leased && this.health === 'up' && state === 'active' && approved;
   }
 
-  /** Why it may not; undefined if it may. */
-  get whyUnavailable(): string | undefined {
-    const { state, approved } = this.config;
-    if (!approved) return 'an operator has to approve it first';
-    if (state !== 'active') return state === 'draining' ? 'it is draining' : 'it is being removed';
-    if (!this.leased) return 'no replica holds its lease right now';
-    if (this.health === 'unknown') return 'it was not looked at yet';
-    return this.health === 'down' ? `it is down: ${this.lastError?.message ?? 'no answer'}` : undefined;
-  }
-
   /**
    * How many of the containers it runs, counted from the first; a chain is served only if all count.
    * The first one has to be external for the job to be accepted (docs/protocol.md §1).

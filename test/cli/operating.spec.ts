@@ -249,6 +249,33 @@ describe('explain', () => {
   });
 });
 
+describe('explain at a gateway that does not hold the node', () => {
+  it('says who decides, and not that the job would wait', async () => {
+    const dataDir = join(folder, 'other');
+    const other = await StartedGateway.start(['--port', '0', '--host', '127.0.0.1', '--data-dir', dataDir], {
+      DATABASE_URL: database.url,
+      LOG_LEVEL: 'warn',
+    });
+    try {
+      const there = { GATEWAY_URL: other.url, DATA_DIR: dataDir };
+      const { code, out } = await run(['explain', 'echo'], there);
+      expect(code).toBe(0);
+      expect(out).toContain('Now, no node of the gateway that answered would get a job for echo.');
+      expect(out).toContain('Other gateways work with 1 more.');
+      expect(out).toMatch(/^basement .* another replica decides$/m);
+      await done('nodes', 'drain', 'basement');
+      const drained = await waitUntil('the other one knows', async () => {
+        const { out: text } = await run(['explain', 'echo'], there);
+        return text.includes('it is draining') && text;
+      });
+      await done('nodes', 'resume', 'basement');
+      expect(drained).toContain('Now, a job for echo would wait.');
+    } finally {
+      expect(await other.stop()).toBe(0);
+    }
+  });
+});
+
 describe.skipIf(!hasTool('script', 'output on a terminal'))('on a terminal', () => {
   // A sentence may go on in the next line, as terminals do it; columns may not.
   const widths = ({ out }: Outcome): number[] =>

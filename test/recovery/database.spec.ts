@@ -4,7 +4,7 @@ import { EmulatedNode } from '../../src/emulator/emulated-node.js';
 import { TestGateway } from '../support/gateway.js';
 import { json } from '../support/http.js';
 import { TestPostgres } from '../support/postgres.js';
-import { executionsOf, jobView, QUICK, submissionsTo } from '../support/recovery.js';
+import { executionsOf, jobView, QUICK, submissionsTo, whyNot } from '../support/recovery.js';
 import { StreamCaller } from '../support/stream-caller.js';
 import { waitUntil } from '../support/wait.js';
 
@@ -77,6 +77,17 @@ describe('Postgres away', () => {
     }
     const listed = await gateway.ids('?pending=true');
     expect(listed).toEqual([]);
+  });
+
+  it('crashed for longer than a lease lasts: a gateway that is alone says that nobody works with its node', async () => {
+    const [known] = await gateway.nodes();
+    const reason = () => whyNot(gateway, 'echo', known?.id ?? '');
+    await waitUntil('it may have jobs', async () => (await reason()) === null);
+    await server.crash();
+    await waitUntil('the lease is over', async () => (await reason()) !== null);
+    expect(await reason()).toBe('no replica holds its lease right now');
+    await server.revive();
+    await waitUntil('it may have jobs again', async () => (await reason()) === null);
   });
 
   it('crashed again and again: the same gateway goes on each time', async () => {

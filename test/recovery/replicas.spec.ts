@@ -22,6 +22,22 @@ async function start(
 ): Promise<void> {
   replicas = await TestReplicas.start({ gateways, nodes, settings });
 }
+
+interface Explained {
+  readonly choice: { readonly id: string } | null;
+  readonly nodes: readonly {
+    readonly node: { readonly id: string };
+    readonly eligible: boolean | null;
+    readonly reason: string | null;
+  }[];
+}
+
+/** What each gateway says of jobs for `echo`. */
+async function explanations(): Promise<Explained[]> {
+  const asked = replicas.gateways.map((gateway) => gateway.admin('GET', '/explain?container=echo'));
+  return (await Promise.all(asked)).map((reply) => json<Explained>(reply));
+}
+
 const allRuns = () => replicas.nodes.flatMap(({ executions }) => executions);
 /** So long that nothing seen within a test happens because a lease ran out. */
 const LONG_LEASES = { LEASE_TTL_MS: '30000' };
@@ -85,6 +101,47 @@ describe('several replicas on one database', () => {
     for (const row of await replicas.gateway(0).finished(ids)) {
       expect(row.result?.error).toBe('Container does not generate proof');
     }
+  });
+
+  it('each explains the nodes that it holds, and says of the others what it knows', async () => {
+    await start(2, [{}, {}], LONG_LEASES);
+    const [first, second] = replicas.registered.map(({ id }) => id);
+    const OPEN = [true, null];
+    const OTHERS = [null, 'another replica decides about it'];
+    /** How the gateways see a node, those of which it may have the job first. */
+    const views = (all: readonly Explained[], id: string | undefined) =>
+      all
+        .map(({ nodes }) => nodes.find(({ node }) => node.id === id))
+        .map((row) => [row?.eligible, row?.reason] as const)
+        .toSorted(([a], [b]) => Number(b ?? 0) - Number(a ?? 0));
+    const drained = [false, 'it is draining'];
+    const drain = (id: string | undefined) => replicas.gateway(0).admin('POST', `/nodes/${id}/drain`);
+
+    const atFirst = await explanations();
+    for (const id of [first, second]) expect(views(atFirst, id)).toEqual([OPEN, OTHERS]);
+    for (const { choice, nodes } of atFirst) {
+      expect(choice?.id).toBe(nodes[0]?.node.id);
+      expect(nodes.map(({ eligible }) => eligible)).toEqual([true, null]);
+    }
+
+    await drain(first);
+    const oneDrained = await waitUntil('both know that it is draining', async () => {
+      const all = await explanations();
+      return views(all, first).every(([eligible]) => eligible === false) ? all : undefined;
+    });
+    expect(views(oneDrained, first)).toEqual([drained, drained]);
+    expect(views(oneDrained, second)).toEqual([OPEN, OTHERS]);
+    for (const { nodes } of oneDrained) expect(nodes[1]?.eligible).toBe(false);
+
+    await replicas.node(1).stop();
+    const noneLeft = await waitUntil('both know that the other is down', async () => {
+      const all = await explanations();
+      return views(all, second).every(([eligible]) => eligible === false) ? all : undefined;
+    });
+    const [reason, sameReason] = views(noneLeft, second).map(([, why]) => why);
+    expect(reason).toMatch(/^it is down: ./);
+    expect(sameReason).toBe(reason);
+    expect(noneLeft.map(({ choice }) => choice)).toEqual([null, null]);
   });
 
   it('start together with the same NODES', async () => {

@@ -86,7 +86,7 @@ function ExplanationTable(props: { readonly explanation: Explanation; readonly i
   return (
     <>
       <p class="verdict">
-        {choice === null ? 'Another job would wait' : `Another job would go to ${choice.name ?? choice.id}`}
+        {verdictOf(explanation)}
         {others === 0
           ? '; none waits now.'
           : `; ${formatNumber(others)} ${others === 1 ? 'waits' : 'wait'} now.`}
@@ -125,11 +125,23 @@ function ExplanationTable(props: { readonly explanation: Explanation; readonly i
   );
 }
 
+/** Only one gateway was asked: it cannot say that a job waits which a node of another one may have. */
+function verdictOf({ choice, nodes }: Explanation): string {
+  if (choice !== null) return `Another job would go to ${choice.name ?? choice.id}`;
+  const elsewhere = nodes.filter(({ eligible }) => eligible === null).length;
+  if (elsewhere === 0) return 'Another job would wait';
+  return `No node of the gateway that answered would get another job now; other gateways work with ${formatNumber(elsewhere)} more`;
+}
+
+function mayHaveIt({ eligible, reason }: ExplainedNode): string {
+  if (eligible === null) return 'another replica decides';
+  return eligible ? 'yes' : `no: ${reason ?? 'unknown'}`;
+}
+
 function ExplainLine({ row, isChosen }: { readonly row: ExplainedNode; readonly isChosen: boolean }) {
   const {
     node,
     eligible,
-    reason,
     expectedMs,
     serviceMs,
     slots,
@@ -147,7 +159,7 @@ function ExplainLine({ row, isChosen }: { readonly row: ExplainedNode; readonly 
       <td data-label="May have it">
         <span class={`status ${eligible ? 'ok' : 'muted'}`}>
           <span class="dot" aria-hidden="true" />
-          {eligible ? 'yes' : `no: ${reason ?? 'unknown'}`}
+          {mayHaveIt(row)}
         </span>
       </td>
       <td data-label="Expected">

@@ -125,7 +125,8 @@ export interface Explanation {
 
 export interface ExplainedNode {
   readonly node: { readonly id: string; readonly name: string | null; readonly url: string | null };
-  readonly eligible: boolean;
+  /** Null if another gateway decides about the node. */
+  readonly eligible: boolean | null;
   readonly reason: string | null;
   readonly expectedMs?: number;
   readonly serviceMs?: number;

@@ -5,11 +5,13 @@ import type { Pair } from './pair.js';
 
 /** Why a node is not eligible that takes no jobs at all; who knows the node knows better why. */
 export const UNAVAILABLE = 'it takes no jobs now';
+/** Of a node that this replica does not work with: here nothing can be said of its prospects. */
+export const ELSEWHERE = 'another replica decides about it';
 
 /** How a node stands with a kind of job. Times in ms. */
 export interface NodeExplanation {
   readonly nodeId: string;
-  /** Why it is given no such job now; undefined if it may be. */
+  /** Why this replica gives it no such job now; undefined if it may. */
   readonly notEligible: string | undefined;
   readonly expectedMs: number | undefined;
   readonly serviceMs: number | undefined;
@@ -39,7 +41,7 @@ export interface PairSummary {
 
 export interface Explanation {
   readonly containers: readonly string[];
-  /** The node that another job would go to now; undefined if it would be held. */
+  /** The node of this replica that another job would go to now; undefined if it would be held. */
   readonly choice: string | undefined;
   /** Jobs that wait for these containers, another one included. */
   readonly waiting: number;
@@ -107,7 +109,7 @@ function whyNot(
   nowMs: number,
 ): string | undefined {
   if (!node.runs(kind.containers)) return 'it does not run these containers';
-  if (node.view.elsewhere === true) return 'another replica works with it';
+  if (node.view.elsewhere === true) return ELSEWHERE;
   if (!node.view.available) return UNAVAILABLE;
   const secondsTo = (untilMs: number): string =>
     `${Math.max(1, Math.ceil((untilMs - nowMs) / 1_000))} s more`;

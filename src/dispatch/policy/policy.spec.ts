@@ -315,14 +315,14 @@ describe('explain', () => {
     const views = [nodeView('1', { containers: new Map() }), nodeView('2', { available: false })];
     const policy = policyWith(
       ...views,
-      nodeView('3', { elsewhere: true }),
+      nodeView('3', { available: false, elsewhere: true }),
       nodeView('4', { maxInFlight: 0 }),
     );
     const reasons = policy.explain(['a'], 0).nodes.map(({ notEligible }) => notEligible);
     expect(reasons).toEqual([
       'it does not run these containers',
       'it takes no jobs now',
-      'another replica works with it',
+      'another replica decides about it',
       "it is at the operator's maxInFlight",
     ]);
   });
