@@ -1,3 +1,4 @@
+import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { describe, expect, it } from 'vitest';
 import { readSettings, SettingsError } from './settings.js';
 
@@ -38,6 +39,44 @@ describe('settings', () => {
     expect(problemsOf({ PORT: '70000', RETENTION: 'soon', LOG_LEVEL: 'info' })).toEqual([
       'PORT="70000": expected at most 65535',
       'RETENTION="soon": expected a duration such as 30s, 15m, 12h or 7d',
+    ]);
+  });
+
+  it.each([
+    'true',
+    'false',
+    'loopback',
+    'linklocal, uniquelocal',
+    '10.0.0.1',
+    '10.0.0.0/8,192.168.0.7/32',
+    '::1, fd00::/8 ,2001:db8::1/128,::ffff:10.0.0.1',
+  ])('takes proxies as %j', (TRUST_PROXY) => {
+    const { trustProxy } = readSettings({ TRUST_PROXY });
+    expect(String(trustProxy)).toBe(TRUST_PROXY);
+    // What is taken here must not fail later.
+    expect(() => new FastifyAdapter({ trustProxy })).not.toThrow();
+  });
+
+  it.each([
+    'nginx',
+    'TRUE',
+    '1',
+    '10.0.0.1,',
+    ',',
+    'loopback,nginx',
+    '10.0.0',
+    '10.0.0.0/33',
+    '10.0.0.0/0',
+    '10.0.0.0/',
+    '10.0.0.0/8/8',
+    '10.0.0.0/255.0.0.0',
+    'fd00::/129',
+    'loopback/8',
+    '10.0.0.1:80',
+    'toString',
+  ])('does not take proxies as %j', (text) => {
+    expect(problemsOf({ TRUST_PROXY: text })).toEqual([
+      `TRUST_PROXY="${text}": expected true, false or a comma-separated list of IP addresses, ranges such as 10.0.0.0/8 and the names loopback, linklocal, uniquelocal`,
     ]);
   });
 

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 
 /**
@@ -22,6 +23,17 @@ const urlOf = (...protocols: string[]) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
     message: `a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
   });
+
+const PROXY_NAMES = ['loopback', 'linklocal', 'uniquelocal'];
+
+/** Whether Fastify can tell by this entry which proxies are meant. It takes no range that is everybody. */
+function namesProxies(entry: string): boolean {
+  if (PROXY_NAMES.includes(entry)) return true;
+  const [address = '', prefix, ...rest] = entry.split('/');
+  const family = isIP(address);
+  if (family === 0 || rest.length > 0) return false;
+  return prefix === undefined || (/^[1-9]\d*$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128));
+}
 
 const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
@@ -77,7 +89,12 @@ export const environmentSchema = z.object({
   TRUST_PROXY: z
     .string()
     .default('false')
-    .transform((text) => (text === 'true' ? true : text === 'false' || text === '' ? false : text)),
+    .refine(
+      (text) =>
+        ['true', 'false'].includes(text) || text.split(',').every((entry) => namesProxies(entry.trim())),
+      `true, false or a comma-separated list of IP addresses, ranges such as 10.0.0.0/8 and the names ${PROXY_NAMES.join(', ')}`,
+    )
+    .transform((text) => (text === 'true' ? true : text === 'false' ? false : text)),
   /** How long a connection may take to send the head of a request, its first one included, in ms. */
   HEADERS_TIMEOUT_MS: integer(100, 600_000, 15_000),
   /** How long a whole request may take to arrive, in ms. */
