@@ -100,6 +100,20 @@ describe.skipIf(!hasTool('nginx', 'the balancer of docker-compose.yml'))('the ba
     expect(reply.status).toBe(200);
   });
 
+  it('leaves limits of the URL to the gateway, too: 300 ids fit in one question', async () => {
+    const id = await submit();
+    const others = Array.from(
+      { length: 299 },
+      (_, n) => `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`,
+    );
+    const reply = await send(`${url}/api/jobs?${[id, ...others].map((one) => `id=${one}`).join('&')}`);
+    expect({ status: reply.status, type: reply.headers['content-type'] }).toEqual({
+      status: 200,
+      type: expect.stringMatching(/^application\/json\b/),
+    });
+    expect(json<{ id: string }[]>(reply).map((row) => row.id)).toEqual([id]);
+  });
+
   it('passes over a gateway that is gone', async () => {
     await replicas.gateway(1).pause();
     const replies = await Promise.all(Array.from({ length: 6 }, () => send(`${url}/health`)));
