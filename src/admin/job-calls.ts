@@ -162,7 +162,7 @@ export const showJob = apiCall({
 export const retryJob = apiCall({
   ...ofOne,
   summary: 'Start a failed or cancelled job anew',
-  description: 'Its former result stays in the timeline.',
+  description: 'Its former result stays in the timeline. A stream is not run again: nobody listens any more.',
   answers: { 200: one('It waits for a node.') },
   errors: ['NOT_FOUND', 'JOB_NOT_ENDED', 'DATABASE_UNAVAILABLE'],
 });
@@ -178,6 +178,7 @@ export const cancelJob = apiCall({
 export const retryFailedJobs = apiCall({
   chapter: 'Admin: jobs',
   summary: 'Start all failed jobs anew that match',
+  description: 'Streams are left out.',
   body: z.strictObject(filter).meta({ id: 'JobFilter' }),
   bodyExamples: { all: {}, 'of one container': { container: 'echo' } },
   answers: {

@@ -45,7 +45,7 @@ const ERRORS = {
     params: { state: 'succeeded' },
   },
   JOB_NOT_ENDED: {
-    when: 'The job has not failed, nor was it cancelled.',
+    when: 'The job has not failed, nor was it cancelled; or it is a stream, which is not run again.',
     message: 'Only a failed or cancelled job can be retried; this one is running',
     params: { state: 'running' },
   },
