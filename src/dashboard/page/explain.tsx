@@ -1,6 +1,7 @@
 import type { TargetedSubmitEvent } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { useAnswer } from './answer.js';
+import { mayHaveIt, verdictOf } from './explain-words.js';
 import { textOf } from './form-text.js';
 import { formatDuration, formatNumber } from './format.js';
 import type { ViewProps } from './frame.js';
@@ -123,19 +124,6 @@ function ExplanationTable(props: { readonly explanation: Explanation; readonly i
       )}
     </>
   );
-}
-
-/** Only one gateway was asked: it cannot say that a job waits which a node of another one may have. */
-function verdictOf({ choice, nodes }: Explanation): string {
-  if (choice !== null) return `Another job would go to ${choice.name ?? choice.id}`;
-  const elsewhere = nodes.filter(({ eligible }) => eligible === null).length;
-  if (elsewhere === 0) return 'Another job would wait';
-  return `No node of the gateway that answered would get another job now; other gateways work with ${formatNumber(elsewhere)} more`;
-}
-
-function mayHaveIt({ eligible, reason }: ExplainedNode): string {
-  if (eligible === null) return 'another replica decides';
-  return eligible ? 'yes' : `no: ${reason ?? 'unknown'}`;
 }
 
 function ExplainLine({ row, isChosen }: { readonly row: ExplainedNode; readonly isChosen: boolean }) {
