@@ -26,7 +26,8 @@ interface Admission {
 }
 
 interface ClaimRow {
-  readonly job_id: string;
+  /** Of the wish that it answers, from 1. */
+  readonly nth: number;
   readonly leased: boolean;
   readonly id: string | null;
   readonly number: number | null;
@@ -246,7 +247,8 @@ export class AttemptsRepository extends AttemptStore {
   }
 
   private async writeClaims(items: readonly Claim[]): Promise<(ClaimedJob | 'gone' | 'unleased')[]> {
-    // The first attempt's node-side id is the job's own id; later ones are new.
+    // The first attempt's node-side id is the job's own id; later ones are new. Of several wishes for one job the UPDATE
+    // takes one, and `nth` says which.
     const rows = await this.database.prepared<ClaimRow>`
       WITH input AS (
         SELECT t.*, nodes.id IS NOT NULL AS leased FROM unnest(
@@ -267,13 +269,13 @@ export class AttemptsRepository extends AttemptStore {
         SELECT id, job_id, node_id, number, generation, 'sending', ${this.settings.egressGroup},
                nullif(${JSON.stringify(items.map(storedDecision))}::jsonb -> (nth - 1)::int, 'null')
         FROM next)
-      SELECT job_id, true AS leased, id, number, traceparent,
+      SELECT nth::int, true AS leased, id, number, traceparent,
              (SELECT body FROM job_requests WHERE job_requests.job_id = next.job_id) AS body
       FROM next
-      UNION ALL SELECT job_id, false, NULL, NULL, NULL, NULL FROM input WHERE NOT leased`;
-    const byJob = new Map(rows.map((row) => [row.job_id, row]));
-    return items.map(({ jobId, nodeId, fence }) => {
-      const row = byJob.get(jobId);
+      UNION ALL SELECT nth::int, false, NULL, NULL, NULL, NULL FROM input WHERE NOT leased`;
+    const byWish = new Map(rows.map((row) => [row.nth, row]));
+    return items.map(({ jobId, nodeId, fence }, index) => {
+      const row = byWish.get(index + 1);
       if (row?.leased === false) return 'unleased';
       if (row?.id == null || row.number === null || row.body === null) return 'gone';
       return {
