@@ -311,8 +311,9 @@ export class Pair {
     return old.length >= Math.min(this.count, this.learner.slots) ? [...this.all()] : undefined;
   }
 
-  /** Forgets the jobs, keeps what was learned. */
+  /** Forgets the jobs, keeps what was learned. If one of them was on trial, nothing comes of that any more. */
   clear(): void {
+    this.breaker.trialSaidNothing();
     this.byId.clear();
     this.first = this.last = this.waiting = undefined;
     this.count = this.inService = this.shown = 0;

@@ -278,6 +278,22 @@ describe('taking over', () => {
     expect(policy.outstandingOn('1')).toBe(0);
   });
 
+  it('tries failed containers with another job when the one on trial there went with the lane', () => {
+    const policy = policyWith(nodeView('1'), nodeView('2', { maxInFlight: 0 }));
+    const failAt = (number: number, nowMs: number): void => {
+      policy.place(jobNeeds(number), nowMs);
+      policy.accepted('1', jobNeeds(number), nowMs);
+      policy.ended('1', jobNeeds(number), 'faulted', nowMs);
+    };
+    for (let i = 1; i <= FAILURES_EJECT; i += 1) failAt(i, i * 20_000);
+    const nowMs = 200_000;
+    expect(policy.place(jobNeeds(8), nowMs)?.nodeId).toBe('1');
+    expect(policy.place(jobNeeds(9), nowMs)).toBeUndefined();
+    policy.laneReset('1');
+    expect(policy.place(jobNeeds(9), nowMs)?.nodeId).toBe('1');
+    expect(policy.place(jobNeeds(10), nowMs)).toBeUndefined();
+  });
+
   it('goes on with what an earlier run learned', () => {
     const earlier = policyWith(nodeView('1'), nodeView('2'));
     const nodes = new TestNodes(earlier, {
