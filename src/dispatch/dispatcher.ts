@@ -148,6 +148,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> {
 
   private async sendHeld(job: JobNeeds, spot: Spot): Promise<void> {
     const { id, containers } = job;
+    const arrived = this.scheduler.leaves(id);
     try {
       const claimed = await this.store.claim({ jobId: id, ...spot });
       if (claimed === 'gone') {
@@ -159,6 +160,8 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> {
       }
     } catch (error) {
       this.log.warn({ jobId: id }, `The job could not be claimed: ${messageOf(error)}`);
+    } finally {
+      arrived();
     }
     this.scheduler.giveBack(job, spot);
   }
@@ -173,12 +176,19 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> {
 
   /** Follows a trip to its end: what it means for others is announced here. */
   private follow(trip: Trip): Promise<TripOutcome> {
+    const arrived = this.scheduler.leaves(trip.jobId);
     return this.trips.follow(
       trip.jobId,
       this.loop.send(trip),
-      (end) => this.announce(trip, end),
-      // The lane looks for open attempts that nobody follows, now and then, and takes them up.
-      (error) => this.log.error({ err: error, jobId: trip.jobId }, 'The job was left on its way'),
+      (end) => {
+        arrived();
+        this.announce(trip, end);
+      },
+      (error) => {
+        arrived();
+        // The lane looks for open attempts that nobody follows, now and then, and takes them up.
+        this.log.error({ err: error, jobId: trip.jobId }, 'The job was left on its way');
+      },
     );
   }
 

@@ -114,3 +114,34 @@ describe('a job that is given back', () => {
     expect(scheduler.held).toBe(0);
   });
 });
+
+describe('a job that leaves', () => {
+  it('is not held until it has left', () => {
+    const arrived = scheduler.leaves('j1');
+    scheduler.hold([JOB]);
+    expect(scheduler.held).toBe(0);
+    arrived();
+    scheduler.hold([JOB]);
+    expect(scheduler.held).toBe(1);
+  });
+
+  it('is held at once if it was forgotten before, and what goes on behind changes nothing then', () => {
+    const arrived = scheduler.leaves('j1');
+    scheduler.forget('j1');
+    scheduler.hold([JOB]);
+    expect(scheduler.held).toBe(1);
+    scheduler.leaves('j1');
+    arrived();
+    expect(scheduler.isLeaving('j1')).toBe(true);
+  });
+
+  it('rests as it was given back, whoever holds it meanwhile', async () => {
+    join();
+    scheduler.once('released', (job, spot) => scheduler.giveBack(job, spot));
+    scheduler.hold([JOB]);
+    await expect.poll(() => released, PATIENTLY).toHaveLength(1);
+    scheduler.hold([JOB]);
+    expect(scheduler.held).toBe(0);
+    await expect.poll(() => released, PATIENTLY).toHaveLength(2);
+  });
+});

@@ -37,6 +37,8 @@ export class Scheduler extends EventEmitter<SchedulerEvents> implements TripGuid
   private readonly policy: Policy;
   /** Jobs that were released in vain, until they are held again. */
   private readonly resting = new Map<string, NodeJS.Timeout>();
+  /** Jobs that are being won for a node, or on their way to one, each with a mark of the latest such way. */
+  private readonly leaving = new Map<string, symbol>();
   private stopping = false;
   private pumpIsDue = false;
   private wakeTimer: NodeJS.Timeout | undefined;
@@ -94,17 +96,39 @@ export class Scheduler extends EventEmitter<SchedulerEvents> implements TripGuid
     return placement === undefined ? undefined : this.spotOf(placement);
   }
 
-  /** Takes in committed `queued` jobs: from before a restart, retried, or handed in elsewhere. */
+  /**
+   * Takes in committed `queued` jobs: from before a restart, retried, or handed in elsewhere. Those that leave now, or will
+   * be held again after a rest, were `queued` when they were read; here more is known of them.
+   */
   hold(jobs: Iterable<JobNeeds>): void {
     const nowMs = performance.now();
-    for (const job of jobs) this.policy.hold(job, nowMs);
+    for (const job of jobs) {
+      if (!this.isLeaving(job.id) && !this.resting.has(job.id)) this.policy.hold(job, nowMs);
+    }
     this.pumpSoon();
   }
 
-  /** A held job waits no longer. */
+  /**
+   * A job is being won for a node, or goes to one: it is not held until the returned function is called. If it is forgotten
+   * before, it may be held at once, since it has ended and whoever holds it has started it anew.
+   */
+  leaves(jobId: string): () => void {
+    const way = Symbol(jobId);
+    this.leaving.set(jobId, way);
+    return () => {
+      if (this.leaving.get(jobId) === way) this.leaving.delete(jobId);
+    };
+  }
+
+  isLeaving(jobId: string): boolean {
+    return this.leaving.has(jobId);
+  }
+
+  /** A held job waits no longer; one that leaves is not followed any more. */
   forget(jobId: string): void {
     clearTimeout(this.resting.get(jobId));
     this.resting.delete(jobId);
+    this.leaving.delete(jobId);
     this.policy.forget(jobId);
   }
 

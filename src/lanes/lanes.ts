@@ -125,7 +125,10 @@ export class Lanes {
   /** Removes a node at once: its unfinished jobs go elsewhere. @throws GatewayError NOT_FOUND */
   async removeNow(nodeId: string): Promise<void> {
     await this.nodes.remove(nodeId);
-    this.scheduler.hold(await this.jobs.takeBackFrom(nodeId, 'the node was removed by an operator'));
+    const taken = await this.jobs.takeBackFrom(nodeId, 'the node was removed by an operator');
+    // Those still on their way there do not wait for the end of that.
+    for (const { id } of taken) this.scheduler.forget(id);
+    this.scheduler.hold(taken);
   }
 
   private open(node: FleetNode, learned: SavedLane | undefined): void {

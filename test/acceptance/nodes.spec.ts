@@ -280,6 +280,19 @@ describe('deleting', () => {
     for (const { status } of await gateway.finished(jobs)) expect(status).toBe('success');
     expect(good.executions.length).toBeGreaterThan(0);
   });
+
+  it('with force gives a job away that is still on its way there', async () => {
+    const [bad, good] = [await startNode(), await startNode()];
+    const { id } = await gateway.register(bad.url);
+    await bad.faults.set({ frozen: true });
+    const submitted = gateway.submit(['echo'], {});
+    await waitUntil('the node has the request', () => bad.received.some(({ method }) => method === 'POST'));
+    await gateway.admin('DELETE', `/nodes/${id}?force=true`);
+    await gateway.register(good.url);
+    // Long before a sweep would find it.
+    await gateway.finished([await submitted], {}, 8_000);
+    expect(good.executions).toHaveLength(1);
+  });
 });
 
 describe('a restart of the gateway', () => {
