@@ -39,11 +39,13 @@ export class HeldJobs {
     return this.pressure.get(containers[0] ?? '') ?? 0;
   }
 
-  /** A job that is held already is sorted in anew: the nodes that refuse it may have changed. */
+  /** A job that is held already stays away from the same nodes, and from those that are named now: more may have refused it. */
   add(kind: Kind, job: JobNeeds, nowMs: number): void {
-    const { id, features = [], avoid = [], shun = [], urgent = false } = job;
-    const key = classKey(kind.key, { features, avoid, shun, urgent });
+    const { id, features = [], urgent = false } = job;
     const before = this.classOf.get(id);
+    const avoid = union(before?.avoid, job.avoid);
+    const shun = union(before?.shun, job.shun);
+    const key = classKey(kind.key, { features, avoid, shun, urgent });
     if (before?.key === key) return;
     if (before !== undefined) this.remove(id);
     let jobClass = this.classes.get(key);
@@ -85,6 +87,13 @@ export class HeldJobs {
     kind.held += by;
     if (queue.length === 0) this.classes.delete(key);
   }
+}
+
+const NONE: readonly string[] = [];
+
+function union(before = NONE, more = NONE): readonly string[] {
+  const added = more.filter((id) => !before.includes(id));
+  return added.length === 0 ? before : [...before, ...added];
 }
 
 function classKey(

@@ -112,6 +112,20 @@ describe('jobs that a node has failed', () => {
   });
 });
 
+describe('jobs that are held already', () => {
+  it('stay away from nodes that whoever adds them again does not know of', () => {
+    const policy = policyWith(nodeView('1'));
+    policy.hold(jobNeeds(1, { avoid: ['1'] }), 0);
+    policy.hold(jobNeeds(1, { avoid: ['2'], shun: ['1'] }), 0);
+    expect(policy.held).toBe(1);
+    expect(policy.release(0)).toEqual([]);
+    policy.nodeChanged(nodeView('2'));
+    expect(policy.release(0)).toEqual([]);
+    policy.nodeChanged(nodeView('3'));
+    expect(policy.release(0).map(({ nodeId }) => nodeId)).toEqual(['3']);
+  });
+});
+
 describe('choice', () => {
   it('spreads over nodes of which nothing is known, those without work of others first', () => {
     const policy = policyWith(nodeView('1'), nodeView('2'), nodeView('3'));
