@@ -78,7 +78,7 @@ export class Kind {
       if (this.held > 0) pair.considerStall(nowMs);
       this.makeRoom(pair, windowOf(pair));
       ours += 1;
-      if (!node.breaker.isEjected() && !pair.breaker.isEjected() && !pair.stuck) healthy += 1;
+      if (!pair.isDoubtful) healthy += 1;
     }
     this.panic = healthy < PANIC_BELOW * ours;
     all.sort((a, b) => a.serviceMs - b.serviceMs);
@@ -116,8 +116,7 @@ export class Kind {
     for (const pair of all) {
       pair.fasterSlots = slots;
       pair.fasterRate = rate;
-      const ejected = pair.node.breaker.isEjected() || pair.breaker.isEjected();
-      if ((ejected || pair.stuck) && !this.panic) continue;
+      if (pair.isDoubtful && !this.panic) continue;
       if (rate > 0 && this.wantsCanary(pair, nowMs)) this.canary = pair;
       const { slots: more } = pair;
       slots += more;

@@ -115,6 +115,11 @@ export class Pair {
     this.lastSentMs = nowMs;
   }
 
+  /** Its failures, or the node's, keep it out or under trial, or nothing ends here. */
+  get isDoubtful(): boolean {
+    return this.stuck || this.breaker.isEjected() || this.node.breaker.isEjected();
+  }
+
   get slots(): number {
     return this.node.summaryFor(this.kind.key)?.slots ?? this.learner.slots;
   }

@@ -279,6 +279,72 @@ describe('other replicas', () => {
       serviceMs: 300,
     });
   });
+
+  describe('of a job that failed on the node here', () => {
+    const nowMs = 60_000;
+    /** The replica that works with the other node; such jobs have run there. */
+    const theirs = (): Policy => {
+      const policy = policyWith(nodeView('2'));
+      for (let number = 100; number < 140; number += 1) {
+        policy.place(jobNeeds(number), 0);
+        policy.accepted('2', jobNeeds(number), 0);
+        policy.ended('2', jobNeeds(number), 'succeeded', 300);
+      }
+      return policy;
+    };
+    /** Where the job goes here, once the other replica has told how its node fares. */
+    const goesTo = (other: Policy): string | undefined => {
+      const policy = policyWith(nodeView('1'), nodeView('2', { available: false, elsewhere: true }));
+      policy.summarySeen('2', other.summaryOf('2', nowMs), nowMs);
+      return policy.place(jobNeeds(2, { shun: ['1'] }), nowMs)?.nodeId;
+    };
+
+    it.each<[string, (other: Policy) => void]>([
+      ['takes jobs', () => undefined],
+      [
+        'is full',
+        (other) => {
+          for (let number = 10; other.place(jobNeeds(number), nowMs) !== undefined; number += 1);
+        },
+      ],
+      ['waits for its rate limit', (other) => other.budget('2', nowMs + 1_000)],
+    ])('waits for one of theirs that %s', (_how, happens) => {
+      const other = theirs();
+      happens(other);
+      expect(goesTo(other)).toBeUndefined();
+    });
+
+    it.each<[string, (other: Policy) => void]>([
+      ['drains or is down', (other) => other.nodeChanged(nodeView('2', { available: false }))],
+      ['may have no jobs', (other) => other.nodeChanged(nodeView('2', { maxInFlight: 0 }))],
+      [
+        'is ejected',
+        (other) => {
+          for (let i = 1; i <= FAILURES_EJECT; i += 1) other.faulted('2', i * 10_000);
+        },
+      ],
+      [
+        'is closed to its containers',
+        (other) => {
+          for (let i = 1; i <= FAILURES_EJECT; i += 1) {
+            other.adopted('2', jobNeeds(i), i * 10_000);
+            other.ended('2', jobNeeds(i), 'faulted', i * 10_000);
+          }
+        },
+      ],
+      [
+        'stands still',
+        (other) => {
+          for (const number of [10, 11]) other.adopted('2', jobNeeds(number), 300);
+          expect(other.rescue(nowMs)).not.toEqual([]);
+        },
+      ],
+    ])('does not wait for one of theirs that %s', (_how, happens) => {
+      const other = theirs();
+      happens(other);
+      expect(goesTo(other)).toBe('1');
+    });
+  });
 });
 
 describe('taking over', () => {

@@ -14,7 +14,7 @@ import type { JobNeeds, Placement, PolicyOptions } from './placement.js';
 import { Rescuer, type Rescue } from './rescuer.js';
 import { prospectsOf, type Prospect } from './prospects.js';
 import { ruleOf, type Rule } from './rules.js';
-import { Selection, type Situation } from './selection.js';
+import { mayTakeSoon, Selection, type Situation } from './selection.js';
 
 /**
  * Which job goes to which node, and when. A pure state machine: events come in through its methods, decisions
@@ -132,11 +132,14 @@ export class Policy {
     for (const key of Object.keys(summary.kinds)) this.kinds.get(key)?.expire();
   }
 
-  /** What other replicas should know of a node of ours; kinds that have not run yet are left out. */
+  /**
+   * What other replicas should know of a node of ours. Kinds that have not run yet are left out, and those for which the
+   * node is out of the choice though it had room: elsewhere no job is to wait for it.
+   */
   summaryOf(nodeId: string, nowMs: number): LaneSummary {
     const kinds: Record<string, LaneSummary['kinds'][string]> = {};
     for (const [key, pair] of this.nodes.get(nodeId)?.pairs ?? []) {
-      if (!pair.kind.work.known) continue;
+      if (!pair.kind.work.known || !mayTakeSoon(pair)) continue;
       const free =
         this.selection.barrier(pair, nowMs) === undefined
           ? Math.max(0, this.rule.window(pair) - pair.count)

@@ -20,13 +20,12 @@ export function prospectsOf(nodes: Iterable<NodeState>, keys: readonly string[])
   return [...nodes].map((node) => {
     const key = keys.find((one) => node.pairs.get(one)?.kind.work.known === true);
     const pair = key === undefined ? undefined : node.pairs.get(key);
-    const isEjected = node.breaker.isEjected() || pair?.breaker.isEjected() === true;
     return {
       nodeId: node.view.id,
       load: node.outstanding + node.foreign,
       serviceMs: pair?.serviceMs,
       slots: pair?.slots,
-      isDoubtful: isEjected || pair?.stuck === true,
+      isDoubtful: pair?.isDoubtful ?? node.breaker.isEjected(),
     };
   });
 }

@@ -69,12 +69,16 @@ function barredTo(job: JobNeeds, kind: Kind, nowMs: number): readonly string[] {
   if (shun.length === 0) return avoid;
   const both = [...avoid, ...shun];
   const isOther = ({ node }: Pair): boolean => !both.includes(node.view.id);
-  const mayTakeIt = ({ node, breaker, stuck }: Pair): boolean =>
-    !stuck && node.view.maxInFlight !== 0 && !node.breaker.isEjected() && !breaker.isEjected();
   const others =
-    kind.order.some((pair) => isOther(pair) && mayTakeIt(pair)) ||
+    kind.order.some((pair) => isOther(pair) && mayTakeSoon(pair)) ||
     kind.elsewhere.some((pair) => isOther(pair) && pair.node.summaryIsFresh(nowMs));
   return others ? both : avoid;
+}
+
+/** Whether it will be given jobs of this kind again once there is room. */
+export function mayTakeSoon(pair: Pair): boolean {
+  const { available, maxInFlight } = pair.node.view;
+  return available && maxInFlight !== 0 && !pair.isDoubtful;
 }
 
 /** Nodes that run the containers, but lack something else that the job needs. */
