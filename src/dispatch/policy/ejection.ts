@@ -2,6 +2,7 @@
  * Keeps a node, or one kind of job on a node, out of the choice after failures that are its own fault (the outlier
  * ejection of Envoy).
  *
+ * - One request carries many jobs, and each of them tells of its failure: what fails within `TOGETHER_MS` failed once.
  * - Every failure closes it for a short while (`PAUSE_MS`, doubling), so that a job is not thrown at it in a loop.
  * - Three in a row eject it for 30 s, then for 60 s each time: one job a minute is a small price for not missing by
  *   minutes that a node has recovered (with up to 300 s, p99 after a black hole missed its target). In panic, when
@@ -16,9 +17,12 @@ export type BreakerState = 'open' | 'ejected' | 'trial' | 'tried';
 export const FAILURES_EJECT = 3;
 const EJECTED_MS = { first: 30_000, longest: 60_000 };
 const PAUSE_MS = { first: 500, longest: 30_000 };
+const TOGETHER_MS = 50;
 
 export class Breaker {
   private failures = 0;
+  /** When the failure began that was counted last. */
+  private failedAtMs = -Infinity;
   private pauses = 0;
   private ejections = 0;
   private pausedUntilMs = 0;
@@ -44,10 +48,12 @@ export class Breaker {
     return this.halfOpen && !panic && this.ejectedUntilMs > nowMs ? this.ejectedUntilMs : 0;
   }
 
-  /** @returns whether this failure ejected it */
+  /** Each job of a request that failed may say so. @returns whether this failure ejected it */
   failed(nowMs: number): boolean {
     this.trialOut = false;
-    // Many that fail together are one failure as far as pauses go.
+    if (nowMs - this.failedAtMs < TOGETHER_MS) return false;
+    this.failedAtMs = nowMs;
+    // Those that were on their way before it closed make it no longer.
     if (this.pausedUntilMs <= nowMs) {
       this.pausedUntilMs = nowMs + Math.min(PAUSE_MS.longest, PAUSE_MS.first * 2 ** this.pauses);
       this.pauses += 1;
@@ -79,6 +85,7 @@ export class Breaker {
   worked(): boolean {
     const changes = this.halfOpen || this.pauses > 0;
     this.failures = 0;
+    this.failedAtMs = -Infinity;
     this.pauses = 0;
     this.ejections = 0;
     this.pausedUntilMs = 0;

@@ -145,6 +145,28 @@ describe('ejection', () => {
     expect(breaker.state(101_000, false)).toBe('open');
   });
 
+  it('takes the failures of all jobs of a request for one', () => {
+    const breaker = new Breaker();
+    const failTogether = (nowMs: number): boolean =>
+      [0, 1, 2, 49].map((afterMs) => breaker.failed(nowMs + afterMs)).includes(true);
+    expect(failTogether(0)).toBe(false);
+    expect(breaker.state(499, false)).toBe('ejected');
+    expect(breaker.state(500, false)).toBe('open');
+    expect(failTogether(1_000)).toBe(false);
+    expect(breaker.state(2_000, false)).toBe('open');
+    expect(failTogether(10_000)).toBe(true);
+    expect(breaker.state(39_999, false)).toBe('ejected');
+    expect(breaker.state(40_000, false)).toBe('trial');
+  });
+
+  it('counts a failure right after what worked', () => {
+    const breaker = new Breaker();
+    breaker.failed(0);
+    breaker.worked();
+    breaker.failed(1);
+    expect(breaker.state(2, false)).toBe('ejected');
+  });
+
   it('ignores ejection in panic, but not the pause', () => {
     const breaker = new Breaker();
     for (const atMs of [0, 10_000, 20_000]) breaker.failed(atMs);
