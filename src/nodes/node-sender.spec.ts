@@ -172,6 +172,18 @@ describe('the sender', () => {
     await first;
   });
 
+  it('does not let a slow batch keep what did not fit into it waiting', async () => {
+    const { release } = holdFirst();
+    const many = Array.from({ length: 250 }, (_, index) => sender.submit(job(`n${index}`)));
+    const slow = Promise.all(many.slice(0, 100)).then((replies) => replies.map(({ kind }) => kind));
+    const first = await Promise.race([slow, Promise.all(many.slice(100))]);
+    expect(first).toHaveLength(150);
+    const counts = received.map(({ body }) => body.match(/"id"/g)?.length);
+    expect(counts).toEqual([100, 100, 50]);
+    release();
+    expect(new Set(await slow)).toEqual(new Set(['accepted']));
+  });
+
   it('passes jobs on at once when the rate budget is spent for long', async () => {
     node.budget.limited('create_job', performance.now(), 60_000);
     node.budget.limited('create_job_batch', performance.now(), 60_000);

@@ -70,6 +70,8 @@ export class NodeSender {
     const waitMs = Math.max(busyMs, budgetMs);
     if (waitMs <= 0) {
       this.send(this.take());
+      // What did not fit waits no longer than anything else for the answer.
+      this.sendWhenFree();
       return;
     }
     this.timer = setTimeout(() => {
