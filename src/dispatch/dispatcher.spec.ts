@@ -22,7 +22,8 @@ class SlowStore extends AttemptStore {
   /** Those that were wished for, and how to commit them. */
   readonly claims: ((outcome: Claimed) => void)[] = [];
   readonly requeued: string[] = [];
-  admit = () => Promise.resolve(true);
+  readonly admissions: ((sent: boolean) => void)[] = [];
+  admit = (): Promise<boolean> => new Promise((resolve) => this.admissions.push(resolve));
   claim = (wish: Claim): Promise<Claimed> => {
     this.wishes.push(wish);
     return new Promise((resolve) => this.claims.push(resolve));
@@ -91,6 +92,26 @@ function join(id: string): void {
   joined.lease = { fence: 3, validUntilMs: Infinity };
   fleet.emit('changed', joined);
 }
+
+describe('an attempt that is being committed, and may be found in the store before that is known here', () => {
+  it('is on its way if it was chosen for a new job', async () => {
+    const body = Buffer.from('{"containers":["echo"],"data":{}}');
+    const submitted = dispatcher.submit({ ...JOB, caller: 'me', requiresProof: false, body });
+    expect(store.admissions).toHaveLength(1);
+    expect(dispatcher.isSending(JOB.id)).toBe(true);
+    store.admissions[0]?.(true);
+    expect(await submitted).toEqual({ kind: 'acknowledged' });
+    expect(dispatcher.isSending(JOB.id)).toBe(false);
+  });
+
+  it('is on its way if it was chosen for a held one', async () => {
+    scheduler.hold([JOB]);
+    await expect.poll(() => store.claims, PATIENTLY).toHaveLength(1);
+    expect(dispatcher.isSending(JOB.id)).toBe(true);
+    store.claims[0]?.('gone');
+    await expect.poll(() => dispatcher.isSending(JOB.id), PATIENTLY).toBe(false);
+  });
+});
 
 describe('a held job that is being won', () => {
   beforeEach(async () => {

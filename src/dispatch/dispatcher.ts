@@ -69,9 +69,12 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> {
     });
   }
 
-  /** Whether this job is on its way to a node right now, or holds a place that was reserved. */
+  /**
+   * Whether this job is on its way to a node right now, or holds a place that was reserved. An attempt counts from before it
+   * is committed: whoever finds it stored may have been faster than word of that.
+   */
   isSending(jobId: string): boolean {
-    return this.trips.has(jobId) || this.reservations.has(jobId);
+    return this.scheduler.isLeaving(jobId) || this.trips.has(jobId) || this.reservations.has(jobId);
   }
 
   /**
@@ -105,10 +108,12 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> {
     if (this.stopping) throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down');
     const deadline = Date.now() + this.settings.answerWithinMs;
     const attempt = this.firstAttempt(job);
+    const stored = this.scheduler.leaves(job.id);
     let sent = false;
     try {
       sent = await admitInTime(this, job, attempt, deadline);
     } finally {
+      stored();
       if (attempt !== undefined && !sent) this.scheduler.notAccepted(attempt, job.containers, false);
     }
     if (attempt === undefined || !sent) {

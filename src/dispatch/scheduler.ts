@@ -37,7 +37,7 @@ export class Scheduler extends EventEmitter<SchedulerEvents> implements TripGuid
   private readonly policy: Policy;
   /** Jobs that were released in vain, until they are held again. */
   private readonly resting = new Map<string, NodeJS.Timeout>();
-  /** Jobs that are being won for a node, or on their way to one, each with a mark of the latest such way. */
+  /** Jobs that are being stored or won for a node, or on their way to one, each with a mark of the latest such way. */
   private readonly leaving = new Map<string, symbol>();
   private stopping = false;
   private pumpIsDue = false;
@@ -109,8 +109,8 @@ export class Scheduler extends EventEmitter<SchedulerEvents> implements TripGuid
   }
 
   /**
-   * A job is being won for a node, or goes to one: it is not held until the returned function is called. If it is forgotten
-   * before, it may be held at once, since it has ended and whoever holds it has started it anew.
+   * A job is being stored or won for a node, or goes to one: it is not held until the returned function is called. If it is
+   * forgotten before, it may be held at once: it has ended, or is somebody else's, and whoever holds it knows of it anew.
    */
   leaves(jobId: string): () => void {
     const way = Symbol(jobId);
