@@ -2,6 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
 import type { DeliveredJob } from '../dispatch/dispatcher.js';
 import { Scheduler } from '../dispatch/scheduler.js';
+import { messageOf } from '../errors.js';
 import { AttemptsRepository } from '../jobs/attempts.repository.js';
 import { failureResult } from '../jobs/job-state.js';
 import { JobsRepository } from '../jobs/jobs.repository.js';
@@ -49,11 +50,9 @@ export class ResultSinks {
     return {
       async finish(job, finished, end) {
         const isStream = job.jobKind === 'stream' && finished.state === 'succeeded';
-        const result = isStream
-          ? keptStreamResult(finished.result, settings.streamOutputBytes)
-          : finished.result;
-        await results.finish({ ...finished, result });
-        ended(job, end(), finished.state);
+        const kept = isStream ? keptStream(job, finished, settings.streamOutputBytes) : finished;
+        await results.finish(kept);
+        ended(job, end(), kept.state);
       },
       async confirm({ attempt }) {
         await attempts.accepted(attempt, undefined);
@@ -123,6 +122,21 @@ export class ResultSinks {
       intermediate: null,
     });
     ended(job, GONE, 'lost');
+  }
+}
+
+/** What is kept of a stream. One that is too long and cannot be read either is failed: asked again, the node would give the same. */
+function keptStream(
+  { containers }: DeliveredJob,
+  finished: FinishedAttempt,
+  keepBytes: number,
+): FinishedAttempt {
+  try {
+    return { ...finished, result: keptStreamResult(finished.result, keepBytes) };
+  } catch (error) {
+    const why = 'The result is too long to be kept whole, and could not be read';
+    const reason = `${why}: ${messageOf(error)}`;
+    return { ...finished, state: 'failed', reason, result: failureResult(containers, why) };
   }
 }
 

@@ -201,6 +201,22 @@ describe('Collector', () => {
     expect(sink.finished.get('big')?.reason).toBe('The result is larger than 2000 bytes');
   });
 
+  it('fails a result that cannot be judged, alone', async () => {
+    collector.stop();
+    const unjudged = {
+      get echo(): never {
+        throw new RangeError('Maximum call stack size exceeded');
+      },
+    };
+    collector = collect({ errorWhen: unjudged });
+    const jobs = [await submitted('a', { some: 'data' }), await submitted('b', { ms: 0 }, ['delay'])];
+    for (const each of jobs) collector.watch(each);
+    await sink.heard(2);
+    expect([...sink.news].sort()).toEqual(['failed a', 'succeeded b']);
+    expect(sink.finished.get('a')?.reason).toBe('The result could not be read');
+    while (collector.has('attempt of a')) await new Promise((resolve) => setImmediate(resolve));
+  });
+
   it('tells which jobs a job has overtaken: those that still ran as it was seen to have ended', async () => {
     const jobs = [
       await submitted('long', { ms: 60_000 }, ['delay']),

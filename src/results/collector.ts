@@ -165,7 +165,7 @@ export class Collector {
       const watch = id === undefined ? undefined : asked.get(id);
       if (watch === undefined || answered.has(watch)) return;
       answered.add(watch);
-      commits.push(this.takeRow(watch, row, askedAt));
+      commits.push(this.guarded(watch, this.takeRow(watch, row, askedAt)));
     };
     const ids = witness === undefined ? [...asked.keys()] : [...asked.keys(), witness];
     const limits = { timeoutMs: this.options.timeoutMs, maxRowBytes: this.options.maxResultBytes };
@@ -176,12 +176,25 @@ export class Collector {
       this.silentSince = undefined;
       this.sizes.worked();
       if (witness !== undefined && !witnessSeen && missing.length === due.length) this.doubt.allVanished();
-      for (const watch of missing) commits.push(this.missed(watch));
+      for (const watch of missing) commits.push(this.guarded(watch, this.missed(watch)));
     } else {
       if (reply.kind === 'unreachable') this.doubt.nodeWasAway();
-      for (const watch of missing) commits.push(this.unanswered(watch, reply, due.length));
+      for (const watch of missing)
+        commits.push(this.guarded(watch, this.unanswered(watch, reply, due.length)));
     }
     await Promise.all(commits);
+  }
+
+  /** What goes wrong over one job harms no other: it is asked about again. */
+  private async guarded(watch: Watch, taken: Promise<void>): Promise<void> {
+    try {
+      await taken;
+    } catch (error) {
+      const { id, jobId } = watch.job.attempt;
+      const fields = { err: error, jobId, attemptId: id, node: this.node.config.name };
+      this.log.error(fields, 'What the node said of a job could not be dealt with');
+      this.release(watch, Date.now() + FAILURE_PAUSE_MS);
+    }
   }
 
   /** The jobs to ask about now, as many as the reply may hold. What is due before the next question could leave comes along. */
@@ -207,12 +220,7 @@ export class Collector {
     watch.seen = true;
     this.doubt.shown(watch.since);
     if ('oversize' in row) {
-      const reason = `The result is larger than ${this.options.maxResultBytes} bytes`;
-      const result = failureResult(job.containers, reason);
-      const failed = { attempt: job.attempt, state: 'failed', reason, result, intermediate: null } as const;
-      return this.conclude(watch, () =>
-        this.sink.finish(job, failed, () => this.endOf(watch, 'failed', askedAt)),
-      );
+      return this.fail(watch, `The result is larger than ${this.options.maxResultBytes} bytes`, askedAt);
     }
     if (row.status === 'running') {
       watch.openAt = askedAt;
@@ -221,7 +229,8 @@ export class Collector {
     this.doubt.ended(job.nodeJobId);
     this.sizes.learn(kindOf(job), row.result.length + (row.intermediate?.length ?? 0));
     this.times.learn(kindOf(job), Date.now() - watch.since);
-    const verdict = verdictOf(row, job.containers, this.options.errorWhen);
+    const verdict = this.judged(row, job);
+    if (verdict === undefined) return this.fail(watch, 'The result could not be read', askedAt);
     const finished: FinishedAttempt = {
       attempt: job.attempt,
       state: row.status === 'success' ? 'succeeded' : 'failed',
@@ -234,6 +243,28 @@ export class Collector {
       verdict.kind === 'final'
         ? this.sink.finish(job, finished, end)
         : this.sink.retry(job, verdict, finished, end),
+    );
+  }
+
+  /** Undefined for an answer that cannot be judged: asked again, the node would give the same. */
+  private judged(row: ResultRow, job: DeliveredJob): Verdict | undefined {
+    try {
+      return verdictOf(row, job.containers, this.options.errorWhen);
+    } catch (error) {
+      const { id, jobId } = job.attempt;
+      const fields = { err: error, jobId, attemptId: id, node: this.node.config.name };
+      this.log.error(fields, 'The result of a job could not be judged');
+      return undefined;
+    }
+  }
+
+  /** The node's answer is of no use, and final. */
+  private async fail(watch: Watch, reason: string, askedAt: number): Promise<void> {
+    const { attempt, containers } = watch.job;
+    const result = failureResult(containers, reason);
+    const failed = { attempt, state: 'failed', reason, result, intermediate: null } as const;
+    await this.conclude(watch, () =>
+      this.sink.finish(watch.job, failed, () => this.endOf(watch, 'failed', askedAt)),
     );
   }
 
@@ -339,7 +370,11 @@ export class Collector {
   private async tick(): Promise<void> {
     this.timerAt = Infinity;
     this.asking = true;
-    await this.runOnce();
+    try {
+      await this.runOnce();
+    } catch (error) {
+      this.log.error({ err: error, node: this.node.config.name }, 'Asking for results went wrong');
+    }
     this.asking = false;
     const next = this.watches.nextDueAt();
     if (next < Infinity) this.wakeAt(next);

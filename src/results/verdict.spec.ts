@@ -74,6 +74,7 @@ describe('verdictOf a success', () => {
     httpError(500.5),
     httpError('five hundred'),
     httpError(null),
+    httpError([500]),
     httpError([500, 1]),
     { ...httpError(500), more: 1 },
     { code: 500, name: 'Some Error' },
@@ -97,6 +98,22 @@ describe('verdictOf a success', () => {
   });
 });
 
+describe('verdictOf a success that is nested deeper than the stack goes', () => {
+  const deep = `${'['.repeat(30_000)}${']'.repeat(30_000)}`;
+  const withCode = `{"container":"last","output":{"code":${deep},"name":"","description":""}}`;
+
+  it('delivers it as it is', () => {
+    expect(verdict('success', withCode)).toEqual(SUCCEEDED);
+  });
+
+  it.each([500, 'error', null, [], [[]], { deeper: [] }])(
+    'looks no further into it than an error that an operator names: %j',
+    (code) => {
+      expect(verdict('success', withCode, { last: { code } })).toEqual(SUCCEEDED);
+    },
+  );
+});
+
 describe('verdictOf a success that an operator calls an error', () => {
   const errorWhen = { last: { status: 'error', detail: { kind: 'model' } }, first: { status: 'bad' } };
 
@@ -107,6 +124,12 @@ describe('verdictOf a success that an operator calls an error', () => {
       blamesNode: true,
       lastResort: 'as-it-is',
     });
+  });
+
+  it('takes lists as a whole', () => {
+    const pattern = { last: { codes: [1, { kind: 'model' }] } };
+    expect(success({ codes: [1, { kind: 'model' }] }, pattern).kind).toBe('retry');
+    expect(success({ codes: [1, { kind: 'model' }, 2] }, pattern)).toEqual(SUCCEEDED);
   });
 
   it.each([

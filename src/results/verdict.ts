@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { ErrorPatterns } from '../config/settings.js';
 import type { ResultRow } from '../protocol/result-rows.js';
 
@@ -76,13 +77,15 @@ function disguised(reason: string): Verdict {
 /** The code of exactly the object with which the reference services report HTTP errors. */
 function httpErrorCode(output: unknown): number | undefined {
   if (!isObject(output) || Object.keys(output).sort().join() !== 'code,description,name') return undefined;
+  // Lists become numbers too, and with them a depth of nesting would become one of the stack.
+  if (typeof output['code'] !== 'number' && typeof output['code'] !== 'string') return undefined;
   const code = Number(output['code']);
   return Number.isInteger(code) && code >= 400 ? code : undefined;
 }
 
-/** Whether a value has everything that the pattern has, at any depth. */
+/** Whether a value has everything that the pattern has, at any depth. It is looked into only as far as the pattern goes. */
 function includes(value: unknown, pattern: unknown): boolean {
-  if (!isObject(pattern)) return JSON.stringify(value) === JSON.stringify(pattern);
+  if (!isObject(pattern)) return isDeepStrictEqual(value, pattern);
   return isObject(value) && Object.entries(pattern).every(([key, wanted]) => includes(value[key], wanted));
 }
 

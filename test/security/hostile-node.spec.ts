@@ -5,8 +5,9 @@ import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FleetNode } from '../../src/nodes/node.js';
 import { NodeClient } from '../../src/nodes/node-client.js';
-import { startTestGateway } from '../support/gateway.js';
+import { startTestGateway, type TestGateway } from '../support/gateway.js';
 import { json } from '../support/http.js';
+import { StreamCaller } from '../support/stream-caller.js';
 import { waitUntil } from '../support/wait.js';
 
 /** Servers that are no nodes, or nodes that mean harm. */
@@ -17,7 +18,9 @@ afterEach(() => {
   for (const server of open.splice(0)) server.close();
 });
 
-async function serve(handler: (request: IncomingMessage, response: ServerResponse) => void): Promise<string> {
+async function serve(
+  handler: (request: IncomingMessage, response: ServerResponse) => unknown,
+): Promise<string> {
   const server = createServer(handler);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -218,4 +221,79 @@ describe('behind a gateway', () => {
       }
     },
   );
+
+  describe('a result that', () => {
+    /** A node that has one container, and one result for everything; the first questions for it get a page. */
+    function giveAlways(result: string, pages: number): Promise<string> {
+      const containers = [{ id: 'odd', external: true, image: 'odd', description: '' }];
+      const info = JSON.stringify({ chain: { enabled: false, address: '' }, containers, version: '1.4.0' });
+      let questions = 0;
+      return serve(async (request, response) => {
+        const { pathname, searchParams } = new URL(request.url ?? '', 'http://node');
+        if (request.method === 'POST') {
+          const { id } = (await bodyOf(request)) as { id: string };
+          if (pathname.endsWith('/stream')) return void response.end(`${id}\noutput`);
+          response.setHeader('content-type', 'application/json');
+          return void response.end(JSON.stringify({ id }));
+        }
+        if (pathname === '/api/jobs' && (questions += 1) <= pages) {
+          return void response.writeHead(500, { 'content-type': 'text/html' }).end('<html>');
+        }
+        response.setHeader('content-type', 'application/json');
+        const row = (id: string): string => `{"id":"${id}","status":"success","result":${result}}`;
+        if (pathname === '/api/jobs') response.end(`[${searchParams.getAll('id').map(row).join()}]`);
+        else response.end(pathname === '/info' ? info : '{"status":"healthy"}');
+      });
+    }
+
+    async function withNode(
+      url: string,
+      settings: Record<string, string>,
+      act: (gateway: TestGateway) => Promise<void>,
+    ): Promise<void> {
+      const fleet = await startTestGateway({ settings, nodes: [] });
+      try {
+        await fleet.gateway.seen((await fleet.gateway.register(url)).id, 'up');
+        await act(fleet.gateway);
+      } finally {
+        await fleet.stop();
+      }
+    }
+
+    it.each([['{}'], ['{"odd":{"code":1}}']])(
+      'is nested deeper than the stack goes is delivered as it is, with ERROR_WHEN=%s',
+      { timeout: 60_000 },
+      async (errorWhen) => {
+        const deep = `${'['.repeat(30_000)}${']'.repeat(30_000)}`;
+        const result = `{"container":"odd","output":{"code":${deep},"name":"","description":""}}`;
+        await withNode(await giveAlways(result, 0), { ERROR_WHEN: errorWhen }, async (gateway) => {
+          const id = await gateway.submit(['odd'], {});
+          await waitUntil('it has ended', async () =>
+            (await gateway.getResults([id])).text.includes('"status":"success"'),
+          );
+          expect((await gateway.getResults([id])).text).toContain(result);
+        });
+      },
+    );
+
+    it.each([
+      ['has no output', `{"container":"odd","output":null,"more":"${'x'.repeat(2_000)}"}`],
+      ['JavaScript cannot read', `{"container":"odd","output":NaN,"more":"${'x'.repeat(2_000)}"}`],
+    ])('%s, and is too long to be kept of a stream, ends it', { timeout: 60_000 }, async (_, result) => {
+      const settings = { STREAM_OUTPUT_BYTES: '1000' };
+      // The relay asks six times before it leaves the stream to the collector.
+      await withNode(await giveAlways(result, 6), settings, async (gateway) => {
+        const caller = StreamCaller.start(gateway.url, ['odd'], {});
+        await caller.ended;
+        const [row] = await gateway.finished([caller.id]);
+        expect(row?.result?.container).toBe('odd');
+      });
+    });
+  });
 });
+
+async function bodyOf(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return JSON.parse(Buffer.concat(chunks).toString());
+}
