@@ -104,6 +104,11 @@ function delivered(id: string, containers = ['echo'], certain = true): Delivered
 const questions = (): string[] =>
   node.received.filter(({ method }) => method === 'GET').map(({ path }) => path);
 
+function pausesBetweenQuestionsFor(id: string): number[] {
+  const times = node.received.filter(({ path }) => path.includes(`id=${id}`)).map(({ at }) => at);
+  return times.slice(1).map((at, index) => at - (times[index] as number));
+}
+
 async function untilAsked(times: number): Promise<void> {
   while (questions().length < times) await once(node.events, 'received');
 }
@@ -155,6 +160,28 @@ describe('Collector', () => {
       'lost certain: the node does not know the job any more',
     ]);
     expect(questions()).toHaveLength(2);
+  });
+
+  it('leaves two seconds between these questions, whatever else the node is asked about', async () => {
+    collector.watch(delivered('x', ['echo'], false));
+    await untilAsked(1);
+    for (let n = 0; n < 3; n += 1) {
+      collector.watch(await submitted(`younger ${n}`, { ms: 0 }, ['delay']));
+      await sink.heard(n + 1);
+    }
+    await sink.heard(4);
+    expect(sink.news).toContainEqual(expect.stringMatching(/^absent x/));
+    // A timer may be early by a moment.
+    expect(pausesBetweenQuestionsFor('x')).toEqual([expect.toSatisfy((ms: number) => ms > 1_900)]);
+  });
+
+  it('leaves two seconds between these questions, though a caller waits', async () => {
+    collector.watch(delivered('x', ['echo'], false));
+    await untilAsked(1);
+    const timer = setInterval(() => collector.hurry(['x'], Date.now() + 60_000), 10);
+    await sink.heard(1);
+    clearInterval(timer);
+    expect(pausesBetweenQuestionsFor('x')).toEqual([expect.toSatisfy((ms: number) => ms > 1_900)]);
   });
 
   it('gives up asking a silent node only for what it was never seen to have', async () => {

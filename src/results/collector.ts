@@ -128,13 +128,17 @@ export class Collector {
     this.wakeAt(dueAt);
   }
 
-  /** A caller waits for these jobs until the given time; those that are here are asked about at once. */
+  /**
+   * A caller waits for these jobs until the given time; those that are here are asked about at once. Only one that was
+   * absent keeps its pause, whoever waits.
+   */
   hurry(jobIds: readonly string[], untilMs: number): void {
     const now = Date.now();
     for (const id of jobIds) {
       const watch = this.watches.ofJob(id);
       if (watch === undefined) continue;
       watch.wantedUntil = untilMs;
+      if (watch.absences > 0) continue;
       watch.dueAt = Math.min(watch.dueAt, now);
       this.wakeAt(now);
     }

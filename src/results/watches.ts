@@ -92,14 +92,18 @@ export class Watches {
     return overtaken;
   }
 
-  /** Jobs that came before the last of these and are not due yet, the first first. */
+  /**
+   * Jobs that came before the last of these and are not due yet, the first first. One that was absent is left out: the
+   * pause before the question that decides is meant to be one.
+   */
   private companionsOf(due: readonly Watch[], areChains: boolean): Watch[] {
     const last = Math.max(...due.map(({ since }) => since));
     const known = new Set(due);
     const companions: Watch[] = [];
     for (const watch of this.byAttempt.values()) {
       if (watch.since > last || companions.length === MAX_COMPANIONS) break;
-      if (!watch.busy && !known.has(watch) && isChain(watch) === areChains) companions.push(watch);
+      if (watch.busy || watch.absences > 0 || known.has(watch)) continue;
+      if (isChain(watch) === areChains) companions.push(watch);
     }
     return companions;
   }
