@@ -5,7 +5,7 @@ import { Injectable } from '@nestjs/common';
 export interface JobEventMap {
   /** A job reached its terminal state. */
   finished: [jobId: string];
-  /** A caller waits for these jobs until the given time (`Date.now()`), so their results are wanted at once. */
+  /** A caller waits for these jobs until the given time (`performance.now()`), so their results are wanted at once. */
   wanted: [jobIds: readonly string[], untilMs: number];
 }
 

@@ -14,11 +14,14 @@ export interface OpenAttempt {
   readonly containers: readonly string[];
   readonly state: 'sending' | 'running';
   readonly nodeJobId: string;
-  /** When the node accepted it, or it was made. */
-  readonly since: Date;
+  /** How long ago the node accepted it, or it was made, by the clock of the database, which wrote that down; in ms. */
+  readonly ageMs: number;
   readonly egressGroup: string;
   readonly traceparent?: string | undefined;
 }
+
+type OpenRow = Omit<OpenAttempt, 'attempt' | 'traceparent'> &
+  OpenAttempt['attempt'] & { readonly traceparent: string | null };
 
 /** In SQL, the `features` of a job's needs. */
 const featuresNeeded = Prisma.sql`CASE WHEN requires_proof THEN ARRAY['proof'] ELSE '{}' END AS features`;
@@ -74,22 +77,19 @@ export class JobsRepository {
 
   /** Attempts that have not ended on these nodes, whoever made them. */
   async openOn(nodeIds: readonly string[]): Promise<OpenAttempt[]> {
-    const rows = await this.database.attempt.findMany({
-      where: { nodeId: { in: [...nodeIds] }, finishedAt: null, state: { in: ['sending', 'running'] } },
-      include: { job: { select: { containers: true, kind: true, traceparent: true } } },
-    });
-    return rows.map(
-      ({ id, jobId, nodeId, number, state, nodeJobId, acceptedAt, createdAt, egressGroup, job }) => ({
-        attempt: { id, jobId, nodeId, number },
-        jobKind: job.kind,
-        containers: job.containers,
-        state: state as OpenAttempt['state'],
-        nodeJobId: nodeJobId ?? id,
-        since: acceptedAt ?? createdAt,
-        egressGroup,
-        traceparent: job.traceparent ?? undefined,
-      }),
-    );
+    const rows = await this.database.$queryRaw<OpenRow[]>`
+      SELECT attempts.id, job_id AS "jobId", node_id AS "nodeId", number, attempts.state::text AS state,
+             coalesce(node_job_id, attempts.id::text) AS "nodeJobId", egress_group AS "egressGroup", containers,
+             kind::text AS "jobKind", traceparent,
+             extract(epoch FROM now() - coalesce(accepted_at, attempts.created_at))::float8 * 1000 AS "ageMs"
+      FROM attempts JOIN jobs ON jobs.id = job_id
+      WHERE node_id = ANY(${nodeIds}::uuid[]) AND attempts.finished_at IS NULL
+        AND attempts.state IN ('sending', 'running')`;
+    return rows.map(({ id, jobId, nodeId, number, traceparent, ...open }) => ({
+      ...open,
+      attempt: { id, jobId, nodeId, number },
+      traceparent: traceparent ?? undefined,
+    }));
   }
 
   /** `retrying` → `queued`: these jobs, whatever time was set. @returns those that were */

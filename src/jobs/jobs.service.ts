@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { Injectable } from '@nestjs/common';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import type { Refusal } from '../dispatch/attempt-loop.js';
@@ -98,7 +99,7 @@ export class JobsService {
         this.events.emit(
           'wanted',
           unfinished.map((job) => job.id),
-          Date.now() + options.waitMs,
+          performance.now() + options.waitMs,
         );
         await watch.ended;
         jobs = await this.read(caller, known);

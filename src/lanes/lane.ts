@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { DeliveredJob } from '../dispatch/dispatcher.js';
 import type { OpenAttempt } from '../jobs/jobs.repository.js';
 import type { FleetNode } from '../nodes/node.js';
@@ -57,7 +58,7 @@ export class Lane {
     jobKind,
     containers,
     nodeJobId,
-    since,
+    ageMs,
     state,
     egressGroup,
     traceparent,
@@ -72,7 +73,7 @@ export class Lane {
       certain: state === 'running',
       traceparent,
     };
-    this.collector.watch(job, since.getTime(), egressGroup === this.egressGroup);
+    this.collector.watch(job, performance.now() - ageMs, egressGroup === this.egressGroup);
   }
 
   hurry(jobIds: readonly string[], untilMs: number): void {

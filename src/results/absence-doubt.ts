@@ -1,8 +1,10 @@
+import { performance } from 'node:perf_hooks';
+
 /**
  * Whether a node's word that it does not know a job is to be believed. A node shows a job only to the address that sent
  * it. When everything is absent at once, even a job that had ended there, the address may have changed, or the node's
  * store was emptied: absence is doubted until a job accepted after that tells which: it is shown (the store was
- * emptied) or is not (the node hides our jobs). Times on the clock of `Date.now()`.
+ * emptied) or is not (the node hides our jobs). Times on the clock of `performance.now()`.
  */
 export class AbsenceDoubt {
   /** A job that ended here lately: the node keeps results over a restart, so it knows this one. */
@@ -35,7 +37,7 @@ export class AbsenceDoubt {
 
   /** Everything that it was asked about is absent, the witness too. */
   allVanished(): void {
-    this.since ??= Date.now();
+    this.since ??= performance.now();
   }
 
   /** The node may have been restarted, with an empty store: not seeing a job says nothing. */

@@ -89,6 +89,8 @@ const ABSENCE_PAUSE_MS = 2_000;
  *
  * A node shows a job only to the address that sent it, so absence is believed of jobs sent from here alone; others
  * are waited for until their time is up. Even of those it is doubted at times; see `AbsenceDoubt`.
+ *
+ * All times are on the clock of `performance.now()`: the wall clock may be set, and no job has run for longer then.
  */
 export class Collector {
   private readonly log = new Logger(Collector.name);
@@ -118,22 +120,22 @@ export class Collector {
 
   /**
    * Collects this job from now on.
-   * @param since when the node accepted it
+   * @param since when the node accepted it, on the clock of `performance.now()`
    * @param visible false if it was sent from another address than this gateway's
    */
-  watch(job: DeliveredJob, since = Date.now(), visible = true): void {
-    const dueAt = Date.now() + firstPauseMs(this.times.meanMs(kindOf(job)));
+  watch(job: DeliveredJob, since = performance.now(), visible = true): void {
+    const dueAt = performance.now() + firstPauseMs(this.times.meanMs(kindOf(job)));
     const state = { openAt: since, dueAt, wantedUntil: 0, seen: false, absences: 0, busy: false };
     this.watches.add({ job, since, visible, ...state });
     this.wakeAt(dueAt);
   }
 
   /**
-   * A caller waits for these jobs until the given time; those that are here are asked about at once. Only one that was
-   * absent keeps its pause, whoever waits.
+   * A caller waits for these jobs until the given time (`performance.now()`); those that are here are asked about at
+   * once. Only one that was absent keeps its pause, whoever waits.
    */
   hurry(jobIds: readonly string[], untilMs: number): void {
-    const now = Date.now();
+    const now = performance.now();
     for (const id of jobIds) {
       const watch = this.watches.ofJob(id);
       if (watch === undefined) continue;
@@ -157,7 +159,7 @@ export class Collector {
     const first = due[0];
     if (first === undefined) return;
     const asked = new Map(due.map((watch) => [watch.job.nodeJobId, watch]));
-    const askedAt = Date.now();
+    const askedAt = performance.now();
     const commits: Promise<void>[] = [];
     const answered = new Set<Watch>();
     const witness =
@@ -197,13 +199,13 @@ export class Collector {
       const { id, jobId } = watch.job.attempt;
       const fields = { err: error, jobId, attemptId: id, node: this.node.config.name };
       this.log.error(fields, 'What the node said of a job could not be dealt with');
-      this.release(watch, Date.now() + FAILURE_PAUSE_MS);
+      this.release(watch, performance.now() + FAILURE_PAUSE_MS);
     }
   }
 
   /** The jobs to ask about now, as many as the reply may hold. What is due before the next question could leave comes along. */
   private takeDue(): Watch[] {
-    const now = Date.now();
+    const now = performance.now();
     const due = this.watches.due(now, now + REQUEST_GAP_MS);
     const taken = due.slice(0, this.sizes.fit(due.map(({ job }) => kindOf(job))));
     for (const watch of taken) watch.busy = true;
@@ -213,8 +215,8 @@ export class Collector {
 
   /** What the end of a job tells that was asked about at that time. */
   private endOf(watch: Watch, ending: Ending, askedAt: number): NodeEnding {
-    const unseenMs = Math.max(0, Date.now() - watch.openAt);
-    this.metrics.endSeen(this.node.config.name, Date.now() - watch.since, unseenMs);
+    const unseenMs = Math.max(0, performance.now() - watch.openAt);
+    this.metrics.endSeen(this.node.config.name, performance.now() - watch.since, unseenMs);
     return { ending, unseenMs, overtook: this.watches.overtakenBy(watch, askedAt) };
   }
 
@@ -232,7 +234,7 @@ export class Collector {
     }
     this.doubt.ended(job.nodeJobId);
     this.sizes.learn(kindOf(job), row.result.length + (row.intermediate?.length ?? 0));
-    this.times.learn(kindOf(job), Date.now() - watch.since);
+    this.times.learn(kindOf(job), performance.now() - watch.since);
     const verdict = this.judged(row, job);
     if (verdict === undefined) return this.fail(watch, 'The result could not be read', askedAt);
     const finished: FinishedAttempt = {
@@ -274,7 +276,7 @@ export class Collector {
 
   /** Found running, or not to be believed absent: lost if its time is up, else asked about again. */
   private async overdue(watch: Watch): Promise<void> {
-    const now = Date.now();
+    const now = performance.now();
     const ageMs = now - watch.since;
     const limitMs =
       this.options.containerTimeoutMs * watch.job.containers.length + this.options.runningGraceMs;
@@ -303,7 +305,7 @@ export class Collector {
 
   /** If one job is absent, others may be: they are asked about together, so that it shows whether all are. */
   private askAllAgain(absent: Watch): void {
-    const dueAt = Date.now() + ABSENCE_PAUSE_MS;
+    const dueAt = performance.now() + ABSENCE_PAUSE_MS;
     this.release(absent, dueAt);
     for (const watch of this.watches.idle()) {
       if (watch.visible) watch.dueAt = watch.absences > 0 ? dueAt : Math.min(watch.dueAt, dueAt);
@@ -311,7 +313,7 @@ export class Collector {
   }
 
   private async unanswered(watch: Watch, reply: ResultsReply, asked: number): Promise<void> {
-    const now = Date.now();
+    const now = performance.now();
     if (reply.kind === 'limited') return this.release(watch, now + reply.pauseMs);
     // Too large or too slow a reply looks like any other failure: ask for fewer.
     if (reply.kind !== 'unreachable') this.sizes.failed(asked);
@@ -338,7 +340,9 @@ export class Collector {
       'infernet.attempt.id': attempt.id,
       'infernet.node': this.node.config.name,
     };
-    const span = beginSpan('run and collect', { parent: traceparent, startedAt: since, attributes });
+    // Spans are on the wall clock.
+    const startedAt = Date.now() - (performance.now() - since);
+    const span = beginSpan('run and collect', { parent: traceparent, startedAt, attributes });
     span?.mark('end seen');
     return span;
   }
@@ -354,7 +358,7 @@ export class Collector {
     } catch (error) {
       const fields = { jobId, attemptId: id, node: this.node.config.name };
       this.log.warn(fields, `The job will be collected again: ${messageOf(error)}`);
-      this.release(watch, Date.now() + FAILURE_PAUSE_MS);
+      this.release(watch, performance.now() + FAILURE_PAUSE_MS);
     }
   }
 
@@ -368,7 +372,10 @@ export class Collector {
     clearTimeout(this.timer);
     this.timerAt = at;
     const budgetMs = this.node.budget.waitMs('get_job', performance.now());
-    this.timer = setTimeout(() => void this.tick(), Math.max(REQUEST_GAP_MS, at - Date.now(), budgetMs));
+    this.timer = setTimeout(
+      () => void this.tick(),
+      Math.max(REQUEST_GAP_MS, at - performance.now(), budgetMs),
+    );
   }
 
   private async tick(): Promise<void> {

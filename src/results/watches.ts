@@ -1,6 +1,6 @@
 import type { DeliveredJob } from '../dispatch/dispatcher.js';
 
-/** A job to be collected. Times on the clock of `Date.now()`. */
+/** A job to be collected. Times on the clock of `performance.now()`. */
 export interface Watch {
   readonly job: DeliveredJob;
   /** When the node accepted it. */

@@ -37,7 +37,6 @@ const LARGE_TABLES = ['jobs', 'attempts', 'job_results', 'job_requests', 'record
 const LARGE_MODELS = ['job', 'attempt', 'jobResult', 'jobRequest', 'recordedStatus'];
 /** Queries that Prisma composes, which cannot be told by their text: each is run below. */
 const COMPOSED = [
-  'jobs/jobs.repository.ts attempt.findMany',
   'jobs/jobs.repository.ts job.findUnique',
   'jobs/operations.repository.ts job.findMany',
   'jobs/operations.repository.ts job.findUnique',

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { startTestGateway, type TestFleet } from '../support/gateway.js';
 import { at, executionsOf, jobView, QUICK, storyOf, whenJob } from '../support/recovery.js';
@@ -28,6 +28,32 @@ describe('longer than the running limit', () => {
     expect(storyOf(view, registered)).toEqual(['0 lost', '1 succeeded']);
     expect(view.attempts[0]?.reason).toBe('it ran for too long');
     expect(executionsOf(view, nodes)).toHaveLength(2);
+  });
+});
+
+describe('a clock that goes ahead of the database’s', () => {
+  it('makes no job older than it is', async () => {
+    // More than the running limit, and less than what makes a node forget a row.
+    const aheadMs = 300_000;
+    fleet = await startTestGateway({ settings: QUICK });
+    const { gateway, nodes, registered } = fleet;
+    const id = await gateway.submit(['delay'], { ms: 3_600_000 });
+    await whenJob(gateway, id, 'running', ({ attempts }) => attempts[0]?.state === 'running');
+    await gateway.pause();
+    const before = at(nodes, 0).received.length;
+    const now = Date.now.bind(Date);
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + aheadMs);
+    try {
+      await gateway.resume();
+      const asked = () => at(nodes, 0).received.slice(before);
+      await waitUntil(
+        'the job was asked for twice',
+        () => asked().filter(({ path }) => path.includes(id)).length >= 2,
+      );
+      expect(storyOf(await jobView(gateway, id), registered)).toEqual(['0 running']);
+    } finally {
+      clock.mockRestore();
+    }
   });
 });
 
