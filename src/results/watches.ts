@@ -23,11 +23,16 @@ export interface Watch {
 /** So many jobs are asked about in passing, for what they tell of others. */
 const MAX_COMPANIONS = 48;
 
+/** Due for so long, a job gets its turn though callers wait for others, in ms. */
+const PATIENCE_MS = 5_000;
+
 /** The jobs that are collected from a node, in the order in which it accepted them. */
 export class Watches {
   /** By attempt: of one job, a cancelled attempt and a newer one may be here at the same time. */
   private readonly byAttempt = new Map<string, Watch>();
   private readonly attemptOf = new Map<string, string>();
+  /** Whether the last question went to those that had been due for longest. */
+  private turnOfOldest = false;
 
   has(attemptId: string): boolean {
     return this.byAttempt.has(attemptId);
@@ -68,13 +73,16 @@ export class Watches {
   }
 
   /**
-   * The jobs to ask about together: due by `horizon`, of one kind, those that callers wait for first. Some that
+   * The jobs to ask about together: due by `horizon`, of one kind, those that callers wait for first; but every other time
+   * those first that have been due for longest, if that is long, since there may always be a caller who waits. Some that
    * the node has had for longer than these come along: an end tells how many jobs run there at once only if it is known
    * which earlier ones had not ended by then.
    */
   due(now: number, horizon: number): Watch[] {
     const due = [...this.idle()].filter(({ dueAt }) => dueAt <= horizon);
-    due.sort((a, b) => Number(b.wantedUntil > now) - Number(a.wantedUntil > now) || a.dueAt - b.dueAt);
+    this.turnOfOldest = !this.turnOfOldest && due.some(({ dueAt }) => now - dueAt > PATIENCE_MS);
+    const isPreferred = ({ wantedUntil }: Watch): boolean => !this.turnOfOldest && wantedUntil > now;
+    due.sort((a, b) => Number(isPreferred(b)) - Number(isPreferred(a)) || a.dueAt - b.dueAt);
     const [first] = due;
     if (first === undefined) return [];
     const alike = due.filter((watch) => isChain(watch) === isChain(first));
