@@ -71,6 +71,20 @@ describe('the rate budget', () => {
     expect(budget.waitMs('create_job', 1_200)).toBe(0);
   });
 
+  it('only pauses a route that was refused without a limit being told, as by a proxy', () => {
+    const budget = new RateBudget();
+    budget.sent('info', 0);
+    budget.replied('info', 1_000, undefined);
+    budget.limited('info', 1_000, 500);
+    expect(budget.waitMs('info', 1_000)).toBe(500);
+    for (let now = 1_500; now < 1_600; now += 1) {
+      expect(budget.waitMs('info', now)).toBe(0);
+      budget.sent('info', now);
+      budget.replied('info', now, undefined);
+    }
+    expect(budget.view(1_600)).toEqual([]);
+  });
+
   it('follows a limit that was changed', () => {
     const budget = new RateBudget();
     budget.replied('info', 0, { limit: 60, remaining: 59, resetSeconds: 0 });

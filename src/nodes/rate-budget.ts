@@ -29,7 +29,6 @@ interface Bucket {
   fullAt: number;
   inFlight: number;
   lastSentAt: number;
-  pausedUntil: number;
 }
 
 /** The reference node's period, taken until replies tell more, in ms. */
@@ -41,19 +40,22 @@ const SPACED_BELOW = 0.5;
 
 export class RateBudget {
   private readonly buckets = new Map<NodeRoute, Bucket>();
+  /** Until when a route was asked to rest. A 429 tells no limit: it may be that of a proxy, which tells no more later. */
+  private readonly pausedUntil = new Map<NodeRoute, number>();
 
   /** How long a request on this route has to wait, in ms; 0 if it may go now. */
   waitMs(route: NodeRoute, nowMs: number): number {
+    const pauseMs = Math.max(0, (this.pausedUntil.get(route) ?? 0) - nowMs);
     const bucket = this.buckets.get(route);
-    if (bucket === undefined) return 0;
-    const { limit, longest, fullAt, lastSentAt, pausedUntil } = bucket;
+    if (bucket === undefined) return pauseMs;
+    const { limit, longest, fullAt, lastSentAt } = bucket;
     const aheadMs = Math.max(0, fullAt - nowMs);
     const left = limit - aheadMs / longest;
     const reserve = Math.min(RESERVE.most, Math.floor(limit * RESERVE.share));
     const untilToken = (reserve + 1 - left) * longest;
     const emptiness = Math.max(0, 1 - left / (limit * SPACED_BELOW));
     const untilSpaced = lastSentAt + emptiness * longest - nowMs;
-    return Math.max(0, Math.min(untilToken, aheadMs), untilSpaced, pausedUntil - nowMs);
+    return Math.max(pauseMs, Math.min(untilToken, aheadMs), untilSpaced);
   }
 
   /** Every route whose limit is known: requests left of those allowed, and how long the next one has to wait, in ms. */
@@ -92,11 +94,9 @@ export class RateBudget {
     bucket.fullAt = nowMs + (used + bucket.inFlight) * bucket.longest;
   }
 
-  /** 429: nothing for this long, and the bucket counts as empty. */
+  /** 429: nothing for this long. */
   limited(route: NodeRoute, nowMs: number, pauseMs: number): void {
-    const bucket = this.buckets.get(route) ?? newBucket(1, nowMs);
-    this.buckets.set(route, bucket);
-    bucket.pausedUntil = Math.max(bucket.pausedUntil, nowMs + pauseMs);
+    this.pausedUntil.set(route, Math.max(this.pausedUntil.get(route) ?? 0, nowMs + pauseMs));
   }
 }
 
@@ -108,6 +108,5 @@ function newBucket(limit: number, nowMs: number): Bucket {
     fullAt: nowMs,
     inFlight: 0,
     lastSentAt: 0,
-    pausedUntil: 0,
   };
 }
