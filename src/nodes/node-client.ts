@@ -85,18 +85,19 @@ export class NodeClient {
     });
   }
 
-  /** GET /info, and what a node of 0.2.0 tells elsewhere instead. @throws NodeUnavailable */
+  /** GET /info, and what a node of 0.2.0 tells elsewhere instead. @throws NodeUnavailable, NodeLimited */
   async info(node: NodeTarget, timeoutMs: number): Promise<{ info: NodeInfo; latencyMs: number }> {
     const startedAt = performance.now();
     try {
       const reply = await this.request(node, 'info', { method: 'GET', path: '/info', timeoutMs });
       const text = await readText(reply, SMALL_REPLY_BYTES);
-      if (reply.statusCode !== 200) throw new Error(`/info answered ${reply.statusCode}`);
+      if (reply.statusCode !== 200) throw unusable('/info', reply);
       const latencyMs = performance.now() - startedAt;
       const info = parseNodeInfo(text);
       if (!lacksChain(text)) return { info, latencyMs };
       return { info: { ...info, chain: (await this.chain(node, timeoutMs)) ?? info.chain }, latencyMs };
     } catch (error) {
+      if (error instanceof NodeLimited) throw error;
       throw new NodeUnavailable(messageOf(error), codeOf(error) === 'ECONNREFUSED', { cause: error });
     }
   }
@@ -108,7 +109,7 @@ export class NodeClient {
       const reply = await this.request(node, 'chain', { method: 'GET', path, timeoutMs });
       texts.push(await readText(reply, SMALL_REPLY_BYTES));
       if (reply.statusCode === 404) return undefined;
-      if (reply.statusCode !== 200) throw new Error(`${path} answered ${reply.statusCode}`);
+      if (reply.statusCode !== 200) throw unusable(path, reply);
     }
     return parseChain(texts[0] as string, texts[1] as string);
   }
@@ -311,6 +312,19 @@ export function jsonHeaders(traceparent: Traceparent | undefined): Record<string
 const OPEN = Buffer.from('[');
 const COMMA = Buffer.from(',');
 const CLOSE = Buffer.from(']');
+
+function unusable(path: string, { statusCode }: Dispatcher.ResponseData): Error {
+  const message = `${path} answered ${statusCode}`;
+  return statusCode === 429 ? new NodeLimited(message) : new Error(message);
+}
+
+/** /info was answered 429: somebody is there, and says nothing of the node. */
+export class NodeLimited extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'NodeLimited';
+  }
+}
 
 /** /info gave no usable answer. `refused`: nobody listens there. */
 export class NodeUnavailable extends Error {

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { Logger } from '@nestjs/common';
 import type { Fleet } from './fleet.js';
 import type { FleetNode } from './node.js';
-import { NodeUnavailable, type NodeClient } from './node-client.js';
+import { NodeLimited, NodeUnavailable, type NodeClient } from './node-client.js';
 import type { NodesRepository } from './nodes.repository.js';
 
 export interface ProberOptions {
@@ -59,6 +59,10 @@ export class Prober {
       void this.measureReuse();
       if (offerChanged) await this.repository.saveSnapshot(node.id, info);
     } catch (error) {
+      // No news: it is asked again when the budget allows.
+      if (error instanceof NodeLimited) {
+        return this.log.debug({ node: node.config.name }, `A probe was refused: ${error.message}`);
+      }
       if (!(error instanceof NodeUnavailable)) {
         return this.log.warn({ err: error, node: node.config.name }, 'A probe went wrong');
       }
@@ -86,7 +90,10 @@ export class Prober {
         if (this.stopped) return;
         const { intervalMs } = this.options;
         const pauseMs = this.node.health === 'up' ? intervalMs : Math.min(intervalMs, DOWN_INTERVAL_MS);
-        const budgetMs = this.node.budget.waitMs('info', performance.now());
+        const { budget } = this.node;
+        const now = performance.now();
+        // `chain` is asked by probes of nodes of 0.2.0 alone.
+        const budgetMs = Math.max(budget.waitMs('info', now), budget.waitMs('chain', now));
         this.schedule(Math.max(pauseMs * (0.9 + Math.random() * 0.2), budgetMs));
       });
     }, delayMs);
