@@ -77,6 +77,8 @@ export class FleetNode {
   reusesConnections = false;
   /** When that was, on the clock of `performance.now()`; a lease that comes back is no reason to measure again. */
   reuseMeasuredAtMs = -Infinity;
+  /** What it offers has changed and is not stored yet; whoever probes it next tries again, be it under another lease. */
+  offerUnsaved = false;
   private containersById = new Map<string, ContainerInfo>();
   private knownFeatures: ReadonlySet<NodeFeature> = new Set();
   private missedProbes = 0;

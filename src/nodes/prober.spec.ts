@@ -44,6 +44,29 @@ it('does not measure connections anew because a lease came back', async () => {
   expect(asked('/health')).toBe(11);
 });
 
+it('stores what a node offers after a later probe if the database was away, under whatever lease', async () => {
+  await start();
+  const saved: string[] = [];
+  let away = 2;
+  const save: NodesRepository['saveSnapshot'] = async (id) => {
+    if (away > 0) {
+      away -= 1;
+      throw new Error('the database is away');
+    }
+    saved.push(id);
+    await Promise.resolve();
+  };
+  const first = prober(save);
+  await first.runOnce();
+  await first.runOnce();
+  expect(saved).toEqual([]);
+  const second = prober(save);
+  await second.runOnce();
+  expect(saved).toEqual(['n']);
+  await second.runOnce();
+  expect(saved).toEqual(['n']);
+});
+
 describe('a probe that is answered 429', () => {
   const rateLimit = { limit: 1, periodMs: 3_600_000 };
 

@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { Logger } from '@nestjs/common';
+import type { NodeInfo } from '../protocol/node-info.js';
 import type { Fleet } from './fleet.js';
 import type { FleetNode } from './node.js';
 import { NodeLimited, NodeUnavailable, type NodeClient } from './node-client.js';
@@ -57,7 +58,7 @@ export class Prober {
       if (offerChanged || healthBefore !== 'up') fleet.emit('changed', node);
       fleet.emit('probed', node);
       void this.measureReuse();
-      if (offerChanged) await this.repository.saveSnapshot(node.id, info);
+      if (offerChanged || node.offerUnsaved) await this.save(info);
     } catch (error) {
       // No news: it is asked again when the budget allows.
       if (error instanceof NodeLimited) {
@@ -70,6 +71,18 @@ export class Prober {
       if (node.health === healthBefore) return;
       this.log.warn({ node: node.config.name }, `The node is down: ${error.message}`);
       fleet.emit('changed', node);
+    }
+  }
+
+  /** What the other replicas know the node's offer from; what could not be stored is stored after the next probe. */
+  private async save(info: NodeInfo): Promise<void> {
+    const { node } = this;
+    node.offerUnsaved = false;
+    try {
+      await this.repository.saveSnapshot(node.id, info);
+    } catch (error) {
+      node.offerUnsaved = true;
+      throw error;
     }
   }
 
