@@ -135,7 +135,9 @@ describe.skipIf(!hasTool(CHROMIUM, 'the dashboard in a browser'))(
 
     it('shows jobs as they arrive and end', async () => {
       const ids = await Promise.all(Array.from({ length: 5 }, () => submit(['echo'], { a: 1 })));
-      await page.getByRole('img', { name: /^Throughput over time: now 0\.\d\/s, 100 % succeeded/ }).waitFor();
+      await page
+        .getByRole('img', { name: /^Throughput over time: now 0\.\d+\/s, 100 % succeeded/ })
+        .waitFor();
       await page.getByRole('link', { name: 'Jobs', exact: true }).click();
       for (const id of ids) await row(id).getByText('succeeded').waitFor();
       const late = await submit(['echo']);

@@ -4,6 +4,8 @@ import { formatBytes, formatDuration, formatNumber, formatRelative, formatShare 
 it.each([
   [null, '–'],
   [0, '0 ms'],
+  [0.5, '0.5 ms'],
+  [9.97, '10 ms'],
   [999.4, '999 ms'],
   [1_000, '1.0 s'],
   [9_960, '10 s'],
@@ -16,6 +18,8 @@ it.each([
 
 it.each([
   [0, '0'],
+  [0.004, '0.004'],
+  [0.05, '0.05'],
   [0.25, '0.3'],
   [9.96, '10.0'],
   [12.4, '12'],

@@ -2,16 +2,19 @@
 
 const NONE = '–';
 
-/** `1,234`; with one decimal below 10 unless whole. */
+/** `1,234`; with one decimal below 10 unless whole, and one digit that says something below 0.1. */
 export function formatNumber(value: number | null | undefined): string {
   if (value == null) return NONE;
+  if (value !== 0 && Math.abs(value) < 0.095)
+    return value.toLocaleString('en', { maximumSignificantDigits: 1 });
   const digits = Math.abs(value) < 10 && !Number.isInteger(value) ? 1 : 0;
   return value.toLocaleString('en', { maximumFractionDigits: digits, minimumFractionDigits: digits });
 }
 
-/** `12 ms`, `1.2 s`, `3 min 20 s`, `2 h 5 min`. */
+/** `0.5 ms`, `12 ms`, `1.2 s`, `3 min 20 s`, `2 h 5 min`. */
 export function formatDuration(ms: number | null | undefined): string {
   if (ms == null) return NONE;
+  if (ms < 9.95 && !Number.isInteger(ms)) return `${ms.toFixed(1)} ms`;
   if (ms < 1_000) return `${Math.round(ms)} ms`;
   if (ms < 9_950) return `${(ms / 1_000).toFixed(1)} s`;
   const seconds = Math.round(ms / 1_000);
