@@ -87,18 +87,21 @@ export function addNodesCommand(program: Command, surroundings: Surroundings): v
       );
     });
 
-  nodes
-    .command('approve')
-    .description('lets nodes from a node explorer have callers’ data')
-    .argument('<nodes...>', NODE)
-    .action(async (names: string[], _options: unknown, command: Command) => {
-      const session = await Session.open(surroundings, command);
-      const fleet = await nodesOf(session.client);
-      await session.each(names, async (name) => {
-        const { id } = findNode(fleet, name);
-        session.answer(await session.client.call<NodeRow>('POST', `/nodes/${id}/approve`), nodeWords);
+  const addDecision = (decision: 'approve' | 'resume', description: string): void =>
+    void nodes
+      .command(decision)
+      .description(description)
+      .argument('<nodes...>', NODE)
+      .action(async (names: string[], _options: unknown, command: Command) => {
+        const session = await Session.open(surroundings, command);
+        const fleet = await nodesOf(session.client);
+        await session.each(names, async (name) => {
+          const { id } = findNode(fleet, name);
+          session.answer(await session.client.call<NodeRow>('POST', `/nodes/${id}/${decision}`), nodeWords);
+        });
       });
-    });
+
+  addDecision('approve', 'lets nodes from a node explorer have callers’ data');
 
   nodes
     .command('drain')
@@ -122,18 +125,7 @@ export function addNodesCommand(program: Command, surroundings: Surroundings): v
       });
     });
 
-  nodes
-    .command('resume')
-    .description('takes back a drain, or a removal that is not complete')
-    .argument('<nodes...>', NODE)
-    .action(async (names: string[], _options: unknown, command: Command) => {
-      const session = await Session.open(surroundings, command);
-      const fleet = await nodesOf(session.client);
-      await session.each(names, async (name) => {
-        const { id } = findNode(fleet, name);
-        session.answer(await session.client.call<NodeRow>('POST', `/nodes/${id}/resume`), nodeWords);
-      });
-    });
+  addDecision('resume', 'takes back a drain, or a removal that is not complete');
 
   nodes
     .command('remove')

@@ -184,16 +184,10 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> {
     const arrived = this.scheduler.leaves(trip.jobId);
     return this.trips.follow(
       trip.jobId,
-      this.loop.send(trip),
-      (end) => {
-        arrived();
-        this.announce(trip, end);
-      },
-      (error) => {
-        arrived();
-        // The lane looks for open attempts that nobody follows, now and then, and takes them up.
-        this.log.error({ err: error, jobId: trip.jobId }, 'The job was left on its way');
-      },
+      this.loop.send(trip).finally(arrived),
+      (end) => this.announce(trip, end),
+      // The lane looks for open attempts that nobody follows, now and then, and takes them up.
+      (error) => this.log.error({ err: error, jobId: trip.jobId }, 'The job was left on its way'),
     );
   }
 

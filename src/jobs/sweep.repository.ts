@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { Prisma } from '../generated/prisma/client.js';
 import { Database } from '../persistence/database.js';
 
 /** Jobs taken by one statement. */
@@ -52,10 +53,7 @@ export class SweepRepository {
         failed AS (
           UPDATE jobs SET state = 'failed', finished_at = now() FROM gone
           WHERE jobs.id = job_id AND jobs.finished_at IS NULL RETURNING jobs.id, generation, containers[1] AS container)
-        INSERT INTO job_results (job_id, generation, result)
-        SELECT id, generation, convert_to('{"container":' || to_json(container)::text ||
-          ',"error":"The node was removed while it streamed"}', 'UTF8')
-        FROM failed RETURNING job_id AS id`,
+        ${resultsOfFailed('The node was removed while it streamed')}`,
     );
   }
 
@@ -72,10 +70,7 @@ export class SweepRepository {
                 AND attempts.generation = jobs.generation)
             LIMIT ${STEP} FOR UPDATE SKIP LOCKED)
           AND finished_at IS NULL RETURNING id, generation, containers[1] AS container)
-        INSERT INTO job_results (job_id, generation, result)
-        SELECT id, generation, convert_to('{"container":' || to_json(container)::text ||
-          ',"error":"The stream was cut off, and no node has it any more"}', 'UTF8')
-        FROM failed RETURNING job_id AS id`,
+        ${resultsOfFailed('The stream was cut off, and no node has it any more')}`,
     );
   }
 
@@ -92,17 +87,23 @@ export class SweepRepository {
   async failExpired(): Promise<string[]> {
     return idsOf(
       await this.database.$queryRaw`
-        WITH expired AS (
+        WITH failed AS (
           UPDATE jobs SET state = 'failed', finished_at = now(), retry_at = NULL WHERE id IN (
             SELECT id FROM jobs WHERE finished_at IS NULL AND state IN ('queued', 'retrying') AND deadline_at < now()
             LIMIT ${STEP} FOR UPDATE SKIP LOCKED)
           RETURNING id, generation, containers[1] AS container)
-        INSERT INTO job_results (job_id, generation, result)
-        SELECT id, generation, convert_to('{"container":' || to_json(container)::text ||
-          ',"error":"The deadline passed before a node could finish this job"}', 'UTF8')
-        FROM expired RETURNING job_id AS id`,
+        ${resultsOfFailed('The deadline passed before a node could finish this job')}`,
     );
   }
+}
+
+/** The end of a statement whose part `failed` has failed jobs: writes down why, and gives their ids. */
+function resultsOfFailed(error: string): Prisma.Sql {
+  return Prisma.sql`
+    INSERT INTO job_results (job_id, generation, result)
+    SELECT id, generation, convert_to(
+      '{"container":' || to_json(container)::text || ',"error":' || to_json(${error}::text)::text || '}', 'UTF8')
+    FROM failed RETURNING job_id AS id`;
 }
 
 function idsOf(rows: unknown): string[] {

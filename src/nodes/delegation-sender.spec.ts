@@ -43,7 +43,7 @@ it('gives back what has not left when the node does not answer', async () => {
 it('gives back what waits long for the answers to others', async () => {
   const replies = submit(10, 600_000);
   for (const reply of await Promise.all(replies.slice(4))) {
-    expect(reply).toMatchObject({ kind: 'limited', reason: 'the node has not answered those before it' });
+    expect(reply).toMatchObject({ kind: 'limited', reason: 'too many were to go there before it' });
   }
   expect(received).toBe(4);
 });

@@ -68,7 +68,7 @@ export class DelegationSender {
     }
   }
 
-  /** Gives back in time what the requests under way keep from leaving. */
+  /** Gives back in time what requests under way, or the rate budget, keep from leaving. */
   private boundWait(): void {
     const [first] = this.waiting;
     if (first === undefined || this.patience !== undefined) return;
@@ -78,12 +78,9 @@ export class DelegationSender {
         this.patience = undefined;
         const tooOldMs = performance.now() - LONGEST_WAIT_MS;
         const young = this.waiting.findIndex(({ sinceMs }) => sinceMs > tooOldMs);
-        const reason = 'the node has not answered those before it';
-        this.giveBack(young === -1 ? this.waiting.length : young, {
-          kind: 'limited',
-          reason,
-          pauseMs: LONGEST_WAIT_MS,
-        });
+        const reason = 'too many were to go there before it';
+        const count = young === -1 ? this.waiting.length : young;
+        this.giveBack(count, { kind: 'limited', reason, pauseMs: LONGEST_WAIT_MS });
         this.boundWait();
       },
       Math.ceil(leftMs) + 1,

@@ -196,8 +196,7 @@ export class Collector {
     try {
       await taken;
     } catch (error) {
-      const { id, jobId } = watch.job.attempt;
-      const fields = { err: error, jobId, attemptId: id, node: this.node.config.name };
+      const fields = { err: error, ...this.namesOf(watch.job) };
       this.log.error(fields, 'What the node said of a job could not be dealt with');
       this.release(watch, performance.now() + FAILURE_PAUSE_MS);
     }
@@ -257,9 +256,7 @@ export class Collector {
     try {
       return verdictOf(row, job.containers, this.options.errorWhen);
     } catch (error) {
-      const { id, jobId } = job.attempt;
-      const fields = { err: error, jobId, attemptId: id, node: this.node.config.name };
-      this.log.error(fields, 'The result of a job could not be judged');
+      this.log.error({ err: error, ...this.namesOf(job) }, 'The result of a job could not be judged');
       return undefined;
     }
   }
@@ -349,17 +346,19 @@ export class Collector {
 
   /** Forgets the job once its end is committed; else it is asked about again. */
   private async conclude(watch: Watch, commit: () => Promise<void>): Promise<void> {
-    const { id, jobId } = watch.job.attempt;
     const span = this.spanOf(watch);
     try {
       await commit();
       span?.end();
       this.watches.delete(watch);
     } catch (error) {
-      const fields = { jobId, attemptId: id, node: this.node.config.name };
-      this.log.warn(fields, `The job will be collected again: ${messageOf(error)}`);
+      this.log.warn(this.namesOf(watch.job), `The job will be collected again: ${messageOf(error)}`);
       this.release(watch, performance.now() + FAILURE_PAUSE_MS);
     }
+  }
+
+  private namesOf({ attempt: { id, jobId } }: DeliveredJob): object {
+    return { jobId, attemptId: id, node: this.node.config.name };
   }
 
   private release(watch: Watch, dueAt: number): void {

@@ -11,6 +11,7 @@ import { Broadcast } from '../../src/persistence/broadcast.js';
 import { Database } from '../../src/persistence/database.js';
 import { uuidv7 } from '../../src/protocol/uuid.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { addLeasedNode } from './job-life.js';
 
 const NODE = uuidv7();
 let test: TestDatabase;
@@ -21,9 +22,7 @@ let results: ResultsStore;
 beforeAll(async () => {
   test = await createTestDatabase();
   database = new Database({ url: test.url, poolSize: 3 });
-  await database.$executeRaw`
-    INSERT INTO nodes (id, url, name, source, updated_at, lease_fence, lease_until)
-    VALUES (${NODE}::uuid, 'http://node', 'node', 'admin', now(), 1, now() + interval '1 hour')`;
+  await addLeasedNode(database, NODE, 1);
 });
 beforeEach(() => {
   groups = [];

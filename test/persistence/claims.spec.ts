@@ -5,7 +5,7 @@ import type { AttemptsRepository } from '../../src/jobs/attempts.repository.js';
 import { Database } from '../../src/persistence/database.js';
 import { uuidv7 } from '../../src/protocol/uuid.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { jobStores } from './job-life.js';
+import { addLeasedNode, jobStores } from './job-life.js';
 
 const NODES = [uuidv7(), uuidv7()] as const;
 /** The lease that is held of each. */
@@ -19,11 +19,7 @@ beforeAll(async () => {
   test = await createTestDatabase();
   database = new Database({ url: test.url });
   ({ attempts } = jobStores(database, test.url));
-  for (const id of NODES) {
-    await database.$executeRaw`
-      INSERT INTO nodes (id, url, name, source, updated_at, lease_fence, lease_until)
-      VALUES (${id}::uuid, ${`http://${id}`}, 'n', 'admin', now(), ${FENCE}, now() + interval '1 hour')`;
-  }
+  for (const id of NODES) await addLeasedNode(database, id, FENCE);
 });
 afterAll(async () => {
   await database.$disconnect();

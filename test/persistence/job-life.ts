@@ -26,6 +26,13 @@ export function jobStores(database: Database, url: string) {
   };
 }
 
+/** A node whose lease is held under this fence for an hour. */
+export async function addLeasedNode(database: Database, id: string, fence: number): Promise<void> {
+  await database.$executeRaw`
+    INSERT INTO nodes (id, url, name, source, updated_at, lease_fence, lease_until)
+    VALUES (${id}::uuid, ${`http://${id}`}, 'node', 'admin', now(), ${fence}, now() + interval '1 hour')`;
+}
+
 /** What happens to every job, for many at once and on one node. */
 export class JobLife {
   private readonly attempts: AttemptsRepository;

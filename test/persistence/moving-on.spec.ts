@@ -5,7 +5,7 @@ import { SweepRepository } from '../../src/jobs/sweep.repository.js';
 import { Database } from '../../src/persistence/database.js';
 import { uuidv7 } from '../../src/protocol/uuid.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { jobStores } from './job-life.js';
+import { addLeasedNode, jobStores } from './job-life.js';
 
 /* What becomes of an attempt when its job goes on to a node that is not this replica's any more. */
 
@@ -21,11 +21,7 @@ beforeAll(async () => {
   test = await createTestDatabase();
   database = new Database({ url: test.url, poolSize: 3 });
   stores = jobStores(database, test.url);
-  for (const id of [OURS, NEXT]) {
-    await database.$executeRaw`
-      INSERT INTO nodes (id, url, name, source, updated_at, lease_fence, lease_until)
-      VALUES (${id}::uuid, ${`http://${id}`}, 'node', 'admin', now(), ${FENCE}, now() + interval '1 hour')`;
-  }
+  for (const id of [OURS, NEXT]) await addLeasedNode(database, id, FENCE);
 });
 afterAll(async () => {
   await database.$disconnect();

@@ -35,17 +35,18 @@ export function useAnswer<T>(question: string, ask: () => Promise<T>): Answer<T>
   });
   const order = useRef({ question, asked: 0, taken: 0 });
   order.current.question = question;
-  const take = (number: number, next: (before: Known<T>) => Known<T>): void => {
+  const take = (number: number, change: (before: Known<T>) => Known<T>): void => {
     if (order.current.question !== question || number < order.current.taken) return;
     order.current.taken = number;
-    setKnown(next);
+    setKnown(change);
   };
-  const put = (answer: T, number = (order.current.asked += 1)): void =>
+  const next = (): number => (order.current.asked += 1);
+  const answered = (number: number, answer: T): void =>
     take(number, () => ({ question, answer, problem: undefined }));
   const reload = async (): Promise<void> => {
-    const number = (order.current.asked += 1);
+    const number = next();
     try {
-      put(await ask(), number);
+      answered(number, await ask());
     } catch (error) {
       // What was answered before stays, unless it was another question.
       take(number, (before) => ({
@@ -61,6 +62,6 @@ export function useAnswer<T>(question: string, ask: () => Promise<T>): Answer<T>
     problem: isPending ? undefined : known.problem,
     isPending,
     reload,
-    put: (answer) => put(answer),
+    put: (answer) => answered(next(), answer),
   };
 }
